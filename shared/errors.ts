@@ -58,7 +58,12 @@ export type ErrorCode = keyof typeof exitCodes;
 export type ErrorDetails = Record<string, unknown>;
 
 /** A failure as it goes over the protocol and into `-o json`. */
-export type ErrorJson = { code: ErrorCode; message: string; hint?: string; details?: ErrorDetails };
+export type ErrorJson = {
+  code: ErrorCode;
+  message: string;
+  hint?: string | undefined;
+  details?: ErrorDetails | undefined;
+};
 
 /**
  * The one error class. `message` says what happened, to what, where: lower case, no full stop, the

@@ -1,0 +1,61 @@
+import type { Cost, FieldChange } from "../../shared/costs.ts";
+import type { ContainerId } from "../../shared/ids.ts";
+import type { ContainerSpec } from "../../shared/spec.ts";
+import type { Place } from "../inventory/model.ts";
+
+/** What is wanted of a container, all of it known. */
+export type Desired = {
+  name: string;
+  id: ContainerId;
+  host: string;
+  spec: ContainerSpec;
+  dependsOn: string[];
+  placement: string;
+  protect: boolean;
+  place: Place;
+};
+
+export type ChangeKind = "create" | "replace" | "update" | "start" | "stop" | "delete" | "keep";
+
+/** What is to be done to one container, and why. Pure data: it prints as text and as JSON. */
+export type PlannedChange = {
+  kind: ChangeKind;
+  host: string;
+  id: ContainerId;
+  /** Its key in the YAML; undefined for what no file names any more. */
+  name?: string | undefined;
+  /** One sentence part: `is not there`, `command changed`, `is stopped (exit code 3)`, `left the fleet`. */
+  reason: string;
+  /** The fields that differ, with their old and new values; for `replace` and `update`. */
+  fields: FieldChange[];
+  /** What it costs the running container; undefined where nothing that runs is touched. */
+  cost?: Cost | undefined;
+  placement?: string | undefined;
+  /** What to make; for `create`, `replace` and `update`. */
+  spec?: ContainerSpec | undefined;
+  /** Changes of this plan that come first, as `id@host`. */
+  after: string[];
+  place?: Place | undefined;
+};
+
+export type Plan = {
+  fleet: string;
+  /** Sorted by host, then id; `keep` is listed too. */
+  changes: PlannedChange[];
+  /** What is there and not ours: named, never touched. */
+  refused: { host: string; id: ContainerId; reason: string; place?: Place | undefined }[];
+};
+
+export const changing: ReadonlySet<ChangeKind> = new Set([
+  "create",
+  "replace",
+  "update",
+  "start",
+  "stop",
+  "delete",
+]);
+
+/** Changes that end a container or lose its files. */
+export const destructive: ReadonlySet<ChangeKind> = new Set(["replace", "delete"]);
+
+export const keyOf = ({ id, host }: { id: string; host: string }): string => `${id}@${host}`;

@@ -1,0 +1,87 @@
+import { z } from "zod";
+import { ContainerId, Digest } from "./ids.ts";
+import { OciState } from "./oci.ts";
+import { ContainerSpec } from "./spec.ts";
+
+/**
+ * How a container's init ended, as its monitor recorded it. Neither `exitCode` nor `signal`: it ended,
+ * and how was lost with the monitor.
+ */
+export const Exit = z.object({
+  exitCode: z.int().optional(),
+  signal: z.int().optional(),
+  oomKilled: z.boolean().optional(),
+  finishedAt: z.iso.datetime(),
+});
+export type Exit = z.infer<typeof Exit>;
+
+/** A container as it is on its host: what was observed, beside what its durable record knows. */
+export const Observed = z.object({
+  id: ContainerId,
+  backend: z.string(),
+  state: OciState,
+  /** The fleet that owns it; none for what was made by hand. */
+  fleet: z.string().optional(),
+  /** What it was made from; none for what we did not make. */
+  spec: ContainerSpec.optional(),
+  digest: Digest.optional(),
+  createdAt: z.iso.datetime().optional(),
+  startedAt: z.iso.datetime().optional(),
+  exit: Exit.optional(),
+  /** `lost`: its output and exit code since then are not known. */
+  monitor: z.enum(["alive", "lost"]).optional(),
+});
+export type Observed = z.infer<typeof Observed>;
+
+/** What one change did, compared before and after; `container` is missing once it is deleted. */
+export const Change = z.object({ changed: z.boolean(), container: Observed.optional() });
+export type Change = z.infer<typeof Change>;
+
+/** A process inside a container, by its pid on the host. */
+export const ProcessInfo = z.object({
+  pid: z.int(),
+  ppid: z.int(),
+  uid: z.int(),
+  command: z.string(),
+});
+export type ProcessInfo = z.infer<typeof ProcessInfo>;
+
+/** A line that a container wrote, without its line end; `partial` when the line goes on in the next. */
+export const LogLine = z.object({
+  time: z.string(),
+  stream: z.enum(["stdout", "stderr"]),
+  text: z.string(),
+  partial: z.boolean().optional(),
+});
+export type LogLine = z.infer<typeof LogLine>;
+
+/** What a host can run, and on what. */
+export const Features = z.object({
+  agentVersion: z.string(),
+  protocol: z.string(),
+  ociVersion: z.string(),
+  hostname: z.string(),
+  kernel: z.string(),
+  architecture: z.string(),
+  cgroups: z.enum(["v1", "v2", "hybrid", "none"]),
+  backends: z.array(
+    z.object({
+      name: z.string(),
+      available: z.boolean(),
+      version: z.string().optional(),
+      /** Why it is not available. */
+      reason: z.string().optional(),
+    }),
+  ),
+});
+export type Features = z.infer<typeof Features>;
+
+/** Who holds a fleet's lock on a host. */
+export const LockHolder = z.object({
+  user: z.string(),
+  host: z.string(),
+  pid: z.int(),
+  since: z.iso.datetime(),
+  command: z.string().optional(),
+});
+export type LockHolder = z.infer<typeof LockHolder>;

@@ -1,0 +1,169 @@
+import { NotificationType } from "vscode-jsonrpc";
+import { z } from "zod";
+import { Change, Features, LockHolder, LogLine, Observed, ProcessInfo } from "./container.ts";
+import { type ErrorJson, isErrorCode } from "./errors.ts";
+import { ContainerId, Digest, OperationId } from "./ids.ts";
+import { ContainerSpec, EnvironmentName, EnvironmentValue, User } from "./spec.ts";
+
+/*
+ * What `nexcage` and `nexcage-agent` say to each other: JSON-RPC 2.0 with `Content-Length` frames over
+ * the stdio of `nexcage-agent serve --stdio`. The agent opens with the mark; `hello` comes first. Every
+ * request that changes a container carries an operation id: sent again, it gives the recorded result.
+ */
+
+/** The line that the agent writes before its first frame. What a login shell prints comes before it. */
+export const mark = "nexcage-agent serve: ready\n";
+
+/** `major.minor`: the same major talks; a newer minor only adds. */
+export const protocolVersion = "1.0";
+
+export const limits = {
+  /** Refused by its header, before it is buffered. */
+  frameBytes: 16 * 1024 * 1024,
+  /** Of one session; the next one is an error answer. */
+  requestsInFlight: 256,
+  /** What may come before the mark. */
+  preambleBytes: 64 * 1024,
+  /** A piece of an upload or of a stream, before base64. */
+  chunkBytes: 512 * 1024,
+  /** The controller says something this often, so that the agent can tell a dead link from an idle one. */
+  heartbeatMs: 2_000,
+  /** The agent ends its session after so long a silence. */
+  silenceMs: 12_000,
+} as const;
+
+const nothing = z.object({});
+const container = z.object({ id: ContainerId });
+/** What each change carries: its id, and for whom: a container of another owner is not touched. */
+const operation = z.object({ operationId: OperationId, fleet: z.string().optional() });
+
+/** Each method with the schemas of what it takes and what it gives. */
+export const methods = {
+  hello: {
+    params: z.object({ protocol: z.string(), controllerVersion: z.string() }),
+    result: Features,
+  },
+
+  "fleet/lock": { params: z.object({ fleet: z.string(), holder: LockHolder }), result: nothing },
+  "fleet/unlock": { params: z.object({ fleet: z.string() }), result: nothing },
+
+  "container/list": { params: nothing, result: z.object({ containers: z.array(Observed) }) },
+  "container/state": { params: container, result: Observed },
+  "container/ps": { params: container, result: z.object({ processes: z.array(ProcessInfo) }) },
+
+  "container/create": {
+    params: operation.extend({ spec: ContainerSpec, start: z.boolean().optional() }),
+    result: Change,
+  },
+  "container/replace": {
+    params: operation.extend({ spec: ContainerSpec, start: z.boolean().optional() }),
+    result: Change,
+  },
+  "container/update": { params: operation.extend({ spec: ContainerSpec }), result: Change },
+  "container/start": { params: operation.extend({ id: ContainerId }), result: Change },
+  "container/stop": {
+    params: operation.extend({ id: ContainerId, gracePeriodMs: z.int().nonnegative().optional() }),
+    result: Change,
+  },
+  "container/kill": {
+    params: operation.extend({ id: ContainerId, signal: z.string(), all: z.boolean().optional() }),
+    result: Change,
+  },
+  "container/delete": {
+    params: operation.extend({ id: ContainerId, force: z.boolean().optional() }),
+    result: Change,
+  },
+  /** Their results have arrived: the journal may forget them. */
+  "operation/acknowledge": { params: z.object({ operationIds: z.array(OperationId) }), result: nothing },
+
+  /** Answers when the process has ended; its streams are `streamData` under `stream`. Cancelled: it is killed. */
+  "container/exec": {
+    params: z.object({
+      id: ContainerId,
+      stream: z.int(),
+      command: z.array(z.string()).min(1),
+      environment: z.record(EnvironmentName, EnvironmentValue).optional(),
+      user: User.optional(),
+      workingDir: z.string().optional(),
+      tty: z.object({ rows: z.int().positive(), columns: z.int().positive() }).optional(),
+      stdin: z.boolean().optional(),
+    }),
+    result: z.object({ exitCode: z.int().optional(), signal: z.int().optional() }),
+  },
+  /** Answers when all is said, or with `follow` when it is cancelled or the container is gone. */
+  "container/logs": {
+    params: z.object({
+      id: ContainerId,
+      stream: z.int(),
+      tail: z.int().nonnegative().optional(),
+      since: z.iso.datetime().optional(),
+      follow: z.boolean().optional(),
+    }),
+    result: nothing,
+  },
+
+  "image/missing": {
+    params: z.object({ digests: z.array(Digest) }),
+    result: z.object({ digests: z.array(Digest) }),
+  },
+  /** `path` is where the bytes belong, for who can write there; `present` when they are not needed any more. */
+  "image/begin": {
+    params: z.object({
+      digest: Digest,
+      /** Of the bytes that are sent. */
+      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+      bytes: z.int().nonnegative(),
+    }),
+    result: z.object({ upload: z.string(), path: z.string(), present: z.boolean() }),
+  },
+  "image/chunk": {
+    params: z.object({ upload: z.string(), offset: z.int().nonnegative(), data: z.base64() }),
+    result: nothing,
+  },
+  /** Checks the bytes and unpacks them. */
+  "image/commit": { params: z.object({ upload: z.string() }), result: nothing },
+  /** Removes what no container and no open session uses. */
+  "image/prune": { params: nothing, result: z.object({ removed: z.array(Digest) }) },
+} as const;
+
+export type Method = keyof typeof methods;
+export type Params<M extends Method> = z.infer<(typeof methods)[M]["params"]>;
+export type Result<M extends Method> = z.infer<(typeof methods)[M]["result"]>;
+
+/** The methods that carry an operation id. */
+export type ChangingMethod = {
+  [M in Method]: Params<M> extends { operationId: OperationId } ? M : never;
+}[Method];
+
+export const notifications = {
+  heartbeat: new NotificationType<z.infer<typeof nothing>>("heartbeat"),
+  /** From the agent: the step that an operation has reached. */
+  progress: new NotificationType<z.infer<typeof Progress>>("progress"),
+  /** Both ways, for `exec`: a piece of a stream; `end` closes it. */
+  streamData: new NotificationType<z.infer<typeof StreamData>>("streamData"),
+  /** From the agent, for `logs`. */
+  streamLines: new NotificationType<z.infer<typeof StreamLines>>("streamLines"),
+  /** To the agent, for `exec` with a terminal. */
+  resize: new NotificationType<z.infer<typeof Resize>>("resize"),
+};
+
+export const Progress = z.object({ operationId: OperationId, step: z.string() });
+export const StreamData = z.object({
+  stream: z.int(),
+  channel: z.enum(["stdin", "stdout", "stderr"]),
+  data: z.base64().optional(),
+  end: z.boolean().optional(),
+});
+export const StreamLines = z.object({ stream: z.int(), lines: z.array(LogLine) });
+export const Resize = z.object({ stream: z.int(), rows: z.int().positive(), columns: z.int().positive() });
+
+/** The JSON-RPC error code under which a NexcageError travels, its JSON as the error's data. */
+export const errorCode = -32_000;
+
+/** A code of a newer agent that we do not know is `INTERNAL` here; its words stay. */
+export const ErrorData: z.ZodType<ErrorJson> = z.object({
+  code: z.string().transform((code) => (isErrorCode(code) ? code : "INTERNAL")),
+  message: z.string(),
+  hint: z.string().optional(),
+  details: z.record(z.string(), z.unknown()).optional(),
+});
