@@ -32,6 +32,8 @@ export const limits = {
   silenceMs: 12_000,
 } as const;
 
+const TerminalSize = z.object({ rows: z.int().positive(), columns: z.int().positive() });
+
 const nothing = z.object({});
 const container = z.object({ id: ContainerId });
 /** What each change carries: its id, and for whom: a container of another owner is not touched. */
@@ -76,7 +78,7 @@ export const methods = {
   /** Their results have arrived: the journal may forget them. */
   "operation/acknowledge": { params: z.object({ operationIds: z.array(OperationId) }), result: nothing },
 
-  /** Answers when the process has ended; its streams are `streamData` under `stream`. Cancelled: it is killed. */
+  /** Answers when the process has ended; its output is `streamData` under `stream`. Cancelled: it is killed. */
   "container/exec": {
     params: z.object({
       id: ContainerId,
@@ -85,11 +87,16 @@ export const methods = {
       environment: z.record(EnvironmentName, EnvironmentValue).optional(),
       user: User.optional(),
       workingDir: z.string().optional(),
-      tty: z.object({ rows: z.int().positive(), columns: z.int().positive() }).optional(),
-      stdin: z.boolean().optional(),
+      tty: TerminalSize.optional(),
     }),
     result: z.object({ exitCode: z.int().optional(), signal: z.int().optional() }),
   },
+  /** For the stdin of an `exec`; answered once it is taken, so that who sends can wait. `end` closes it. */
+  "exec/input": {
+    params: z.object({ stream: z.int(), data: z.base64().optional(), end: z.boolean().optional() }),
+    result: nothing,
+  },
+  "exec/resize": { params: z.object({ stream: z.int(), size: TerminalSize }), result: nothing },
   /** Answers when all is said, or with `follow` when it is cancelled or the container is gone. */
   "container/logs": {
     params: z.object({
@@ -135,27 +142,25 @@ export type ChangingMethod = {
   [M in Method]: Params<M> extends { operationId: OperationId } ? M : never;
 }[Method];
 
+/** The agent does not wait for an answer to these, but for the channel to take them. */
 export const notifications = {
+  /** From the controller, when it has nothing else to say. */
   heartbeat: new NotificationType<z.infer<typeof nothing>>("heartbeat"),
-  /** From the agent: the step that an operation has reached. */
+  /** The step that an operation has reached. */
   progress: new NotificationType<z.infer<typeof Progress>>("progress"),
-  /** Both ways, for `exec`: a piece of a stream; `end` closes it. */
+  /** A piece of what an `exec` wrote. */
   streamData: new NotificationType<z.infer<typeof StreamData>>("streamData"),
-  /** From the agent, for `logs`. */
+  /** Lines of `logs`. */
   streamLines: new NotificationType<z.infer<typeof StreamLines>>("streamLines"),
-  /** To the agent, for `exec` with a terminal. */
-  resize: new NotificationType<z.infer<typeof Resize>>("resize"),
 };
 
 export const Progress = z.object({ operationId: OperationId, step: z.string() });
 export const StreamData = z.object({
   stream: z.int(),
-  channel: z.enum(["stdin", "stdout", "stderr"]),
-  data: z.base64().optional(),
-  end: z.boolean().optional(),
+  channel: z.enum(["stdout", "stderr"]),
+  data: z.base64(),
 });
 export const StreamLines = z.object({ stream: z.int(), lines: z.array(LogLine) });
-export const Resize = z.object({ stream: z.int(), rows: z.int().positive(), columns: z.int().positive() });
 
 /** The JSON-RPC error code under which a NexcageError travels, its JSON as the error's data. */
 export const errorCode = -32_000;
