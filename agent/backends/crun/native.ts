@@ -1,0 +1,293 @@
+import { readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { type ErrorCode, NexcageError } from "../../../shared/errors.ts";
+import { OciState } from "../../../shared/oci.ts";
+import { type ExecSession, openSession } from "./exec-session.ts";
+
+/** One container of libcrun's: `root` is the folder of its state, absolute. */
+export type ContainerRef = { root: string; id: string };
+
+/**
+ * Where a container's stdout and stderr go; stdin is /dev/null but for `inherit`.
+ * `monitor`: `ioPath` is a folder of this container alone, which is there and belongs to the caller: the
+ * two pipes and the monitor's lock live in it until the container is deleted.
+ */
+export type Output =
+  | { kind: "inherit" | "discard" }
+  | { kind: "monitor"; ioPath: string; logPath: string; logMaxBytes: number; exitRecordPath: string };
+
+export type CreateOptions = {
+  /** An absolute path; `config.json` in it must mount something on /dev and name `linux.cgroupsPath`. */
+  bundle: string;
+  output: Output;
+  /** Mounted on `BUNDLE/rootfs` for this container alone: it is never seen on the host. */
+  overlay?: { lower: string; upper: string; work: string } | undefined;
+  timeoutMs?: number | undefined;
+};
+
+export type AttachOptions = Omit<Extract<Output, { kind: "monitor" }>, "kind"> & {
+  /** The container's init on the host. */
+  pid: number;
+};
+
+export type ExecOptions = {
+  /** `process` of the OCI runtime specification; what it leaves out is the container's own. */
+  process: Record<string, unknown>;
+  /** With one, stdin, stdout and stderr are one terminal of the container's own. */
+  terminal?: TerminalSize | undefined;
+  timeoutMs?: number | undefined;
+};
+
+export type TerminalSize = { rows: number; columns: number };
+
+/** Waiting for libcrun has an end: after this long the call is undone and `TIMED_OUT`. */
+const defaultTimeoutMs = 60_000;
+
+/** libcrun in this process. Its calls do not block the event loop and may run in parallel. */
+export type Native = {
+  /** Both of what is loaded, such as `1.21`. */
+  libcrunVersion: string;
+  /** OCI features, as the runtime specification's features.md has them. */
+  features(): Promise<Record<string, unknown>>;
+  /** The ids with a state below `root`, sorted. A root that is not there has none. */
+  list(root: string): Promise<string[]>;
+  /** @throws {NexcageError} `CONTAINER_NOT_FOUND` */
+  state(container: ContainerRef): Promise<OciState>;
+  /** Every process in the container's cgroup, pids of the host. */
+  pids(container: ContainerRef): Promise<number[]>;
+  /**
+   * @returns pids of the host; `monitorPid` is 0 where there is none
+   * @throws {NexcageError} `CONTAINER_EXISTS`, `BUNDLE_INVALID`, `SPEC_REFUSED` (the message names the
+   * field), `DISK_FULL`, `TIMED_OUT`, `RUNTIME_FAILED`; then nothing of it is left
+   */
+  create(container: ContainerRef, options: CreateOptions): Promise<{ pid: number; monitorPid: number }>;
+  /** @throws {NexcageError} `CONTAINER_NOT_FOUND`, `CONTAINER_NOT_RUNNING`, `CONTAINER_RUNNING` */
+  start(container: ContainerRef, options?: { timeoutMs?: number }): Promise<void>;
+  /** `signal` is a name with or without SIG, or a number. `all`: every process of the container. */
+  kill(container: ContainerRef, signal: string, options?: { all?: boolean }): Promise<void>;
+  /** `force` ends it first, and succeeds where there is no such container. */
+  delete(container: ContainerRef, options: { force: boolean; timeoutMs?: number }): Promise<void>;
+  pause(container: ContainerRef): Promise<void>;
+  resume(container: ContainerRef): Promise<void>;
+  /** `resources` is `linux.resources` of the runtime specification. */
+  update(container: ContainerRef, resources: Record<string, unknown>): Promise<void>;
+  /** @throws {NexcageError} `EXEC_FAILED` with `details.exitCode` 126 or 127 where the program cannot be run */
+  exec(container: ContainerRef, options: ExecOptions): Promise<ExecSession>;
+  /** The pid of the monitor that writes a container's log, 0 where nobody does. Also while it is created. */
+  monitorPid(ioPath: string): Promise<number>;
+  /** A new monitor for a running container whose own was killed: output again, its exit code never. */
+  attachMonitor(options: AttachOptions): Promise<{ monitorPid: number }>;
+  /** Whether an overlay can be mounted with its upper folder on the file system of `path`, a folder. */
+  canOverlay(path: string): Promise<boolean>;
+};
+
+const codes = {
+  missing: "CONTAINER_NOT_FOUND",
+  exists: "CONTAINER_EXISTS",
+  stopped: "CONTAINER_NOT_RUNNING",
+  running: "CONTAINER_RUNNING",
+  refused: "SPEC_REFUSED",
+  id: "INVALID_ID",
+  bundle: "BUNDLE_INVALID",
+  exec: "EXEC_FAILED",
+  space: "DISK_FULL",
+  timeout: "TIMED_OUT",
+  failed: "RUNTIME_FAILED",
+} as const satisfies Record<string, ErrorCode>;
+
+/** What ncx writes into its error buffer (native/ncx.h). */
+const Failure = z.object({
+  kind: z.enum(Object.keys(codes) as (keyof typeof codes)[]), // Object.keys loses the names
+  message: z.string(),
+  status: z.number().optional(),
+  exitCode: z.number().optional(),
+  stderr: z.string().optional(),
+});
+
+const Created = z.object({ pid: z.int(), monitorPid: z.int() });
+const Attached = z.object({ monitorPid: z.int() });
+const Started = z.object({
+  pid: z.int(),
+  stdin: z.int(),
+  stdout: z.int(),
+  stderr: z.int(),
+  end: z.int(),
+});
+
+/**
+ * Loads libcrun into this process, which its launcher must have sealed.
+ * @param directory holds `libncx.so` and `nexcage-monitor`, as `native/build` makes them
+ * @throws {NexcageError} `BACKEND_UNAVAILABLE` with the reason
+ */
+export async function loadNative(directory: string): Promise<Native> {
+  // libcrun's constructor would run an unsealed program a second time and lose its output (CVE-2019-5736).
+  if (readlinkSync("/proc/self/exe") !== "/")
+    throw unavailable("this process was not started by its launcher, which seals it as root", {
+      hint: "run nexcage-agent itself, as root",
+    });
+  const call = await bind(join(directory, "libncx.so"));
+  const monitor = join(directory, "nexcage-monitor");
+  const change = async (name: keyof typeof prototypes, ...args: Argument[]) => void (await call(name, args));
+
+  return {
+    libcrunVersion: parse(z.object({ libcrun: z.string() }), await call("ncx_version", [])).libcrun,
+    features: async () => parse(z.record(z.string(), z.unknown()), await call("ncx_features", [])),
+    list: async (root) => parse(z.array(z.string()), await call("ncx_list", [root])).sort(),
+    state: async ({ root, id }) => parse(OciState, await call("ncx_state", [root, id])),
+    pids: async ({ root, id }) => parse(z.array(z.int()), await call("ncx_pids", [root, id])),
+    create: async ({ root, id }, { bundle, output, overlay, timeoutMs = defaultTimeoutMs }) => {
+      const { lower, upper, work } = overlay ?? { lower: "", upper: "", work: "" };
+      const logging =
+        output.kind === "monitor"
+          ? [monitor, output.ioPath, output.logPath, output.logMaxBytes, output.exitRecordPath]
+          : ["", "", "", 0, ""];
+      const inherit = output.kind === "inherit" ? 1 : 0;
+      return parse(
+        Created,
+        await call("ncx_create", [root, id, bundle, lower, upper, work, ...logging, inherit, timeoutMs]),
+      );
+    },
+    start: ({ root, id }, { timeoutMs = defaultTimeoutMs } = {}) => change("ncx_start", root, id, timeoutMs),
+    kill: ({ root, id }, signal, { all = false } = {}) =>
+      change("ncx_kill", root, id, signal, all ? 1 : 0, defaultTimeoutMs),
+    delete: ({ root, id }, { force, timeoutMs = defaultTimeoutMs }) =>
+      change("ncx_delete", root, id, force ? 1 : 0, timeoutMs),
+    pause: ({ root, id }) => change("ncx_pause", root, id, defaultTimeoutMs),
+    resume: ({ root, id }) => change("ncx_resume", root, id, defaultTimeoutMs),
+    update: ({ root, id }, resources) =>
+      change("ncx_update", root, id, JSON.stringify(resources), defaultTimeoutMs),
+    exec: async ({ root, id }, { process, terminal, timeoutMs = defaultTimeoutMs }) => {
+      const { rows, columns } = terminal ?? { rows: 0, columns: 0 };
+      const text = JSON.stringify(process);
+      const isTerminal = terminal === undefined ? 0 : 1;
+      const started = parse(
+        Started,
+        await call("ncx_exec", [root, id, text, isTerminal, rows, columns, monitor, timeoutMs]),
+      );
+      return openSession({
+        ...started,
+        hasTerminal: terminal !== undefined,
+        resize: (size) => change("ncx_resize", started.stdout, size.rows, size.columns),
+      });
+    },
+    monitorPid: async (ioPath) =>
+      parse(z.object({ pid: z.int() }), await call("ncx_monitor_pid", [ioPath])).pid,
+    attachMonitor: async ({ pid, ioPath, logPath, logMaxBytes, exitRecordPath }) =>
+      parse(
+        Attached,
+        await call("ncx_attach", [
+          monitor,
+          ioPath,
+          logPath,
+          logMaxBytes,
+          exitRecordPath,
+          pid,
+          defaultTimeoutMs,
+        ]),
+      ),
+    canOverlay: async (path) =>
+      parse(z.object({ overlay: z.boolean() }), await call("ncx_can_overlay", [path, defaultTimeoutMs]))
+        .overlay,
+  };
+}
+
+type Argument = string | number;
+
+const answer = "char *json, size_t json_size, char *error, size_t error_size";
+const prototypes = {
+  ncx_version: `int ncx_version(${answer})`,
+  ncx_features: `int ncx_features(${answer})`,
+  ncx_list: `int ncx_list(const char *root, ${answer})`,
+  ncx_state: `int ncx_state(const char *root, const char *id, ${answer})`,
+  ncx_pids: `int ncx_pids(const char *root, const char *id, ${answer})`,
+  ncx_create:
+    "int ncx_create(const char *root, const char *id, const char *bundle, const char *lower, const char *upper," +
+    " const char *work, const char *monitor, const char *io, const char *log, int64_t log_max_bytes," +
+    ` const char *exit_record, int inherit_stdio, int timeout_ms, ${answer})`,
+  ncx_start: `int ncx_start(const char *root, const char *id, int timeout_ms, ${answer})`,
+  ncx_kill: `int ncx_kill(const char *root, const char *id, const char *signal, int all, int timeout_ms, ${answer})`,
+  ncx_delete: `int ncx_delete(const char *root, const char *id, int force, int timeout_ms, ${answer})`,
+  ncx_pause: `int ncx_pause(const char *root, const char *id, int timeout_ms, ${answer})`,
+  ncx_resume: `int ncx_resume(const char *root, const char *id, int timeout_ms, ${answer})`,
+  ncx_update: `int ncx_update(const char *root, const char *id, const char *resources, int timeout_ms, ${answer})`,
+  ncx_exec:
+    "int ncx_exec(const char *root, const char *id, const char *process, int terminal, int rows, int columns," +
+    ` const char *monitor, int timeout_ms, ${answer})`,
+  ncx_resize: `int ncx_resize(int fd, int rows, int columns, ${answer})`,
+  ncx_monitor_pid: `int ncx_monitor_pid(const char *io, ${answer})`,
+  ncx_attach:
+    "int ncx_attach(const char *monitor, const char *io, const char *log, int64_t log_max_bytes," +
+    ` const char *exit_record, int pid, int timeout_ms, ${answer})`,
+  ncx_can_overlay: `int ncx_can_overlay(const char *path, int timeout_ms, ${answer})`,
+};
+
+type Call = (name: keyof typeof prototypes, args: Argument[]) => Promise<string>;
+
+/** Calls into libncx.so on a thread of libuv's; gives the JSON that it answered. */
+async function bind(path: string): Promise<Call> {
+  const koffi = await import("koffi");
+  const library = (() => {
+    try {
+      return koffi.load(path);
+    } catch (error) {
+      throw unavailable(`${path} cannot be loaded: ${error instanceof Error ? error.message : error}`, {
+        hint: "build it: native/build",
+      });
+    }
+  })();
+  const functions = new Map(
+    Object.entries(prototypes).map(([name, prototype]) => [name, library.func(prototype)] as const),
+  );
+  return (name, args) => {
+    const json = Buffer.alloc(jsonBytes);
+    const error = Buffer.alloc(errorBytes);
+    return new Promise((resolve, reject) => {
+      const done = (thrown: unknown, result: number) => {
+        if (thrown) reject(thrown);
+        else if (result < 0) reject(failure(name, result, text(error)));
+        else resolve(text(json));
+      };
+      functions.get(name)?.async(...args, json, json.length, error, error.length, done);
+    });
+  };
+}
+
+/** More than the annotations of a container, or the pids of one, or the ids of a root, ever take. */
+const jsonBytes = 512 * 1024;
+const errorBytes = 16 * 1024;
+
+function text(buffer: Buffer): string {
+  return buffer.toString("utf8", 0, buffer.indexOf(0));
+}
+
+function parse<Schema extends z.ZodType>(schema: Schema, json: string): z.infer<Schema> {
+  return schema.parse(JSON.parse(json));
+}
+
+function failure(name: string, result: number, json: string): NexcageError {
+  const { kind, message, ...details } = parse(Failure, json);
+  return new NexcageError(codes[kind], message, { details: { call: name, errno: -result, ...details } });
+}
+
+function unavailable(reason: string, options: { hint: string }): NexcageError {
+  return new NexcageError("BACKEND_UNAVAILABLE", `crun: ${reason}`, options);
+}
+
+/** `flock(2)`: LOCK_SH, LOCK_EX and LOCK_UN, the first two with LOCK_NB. */
+const operations = { shared: 1 | 4, exclusive: 2 | 4, unlock: 8 } as const;
+
+let flockFunction: ((fd: number, operation: number) => number) | undefined;
+
+/**
+ * Takes or gives back an advisory lock on an open file, which Node has no call for. It never waits;
+ * the lock ends with the descriptor, and so with this process. Needs only libc, not libncx.
+ * @returns false where another open file holds it
+ */
+export async function flock(fd: number, operation: keyof typeof operations): Promise<boolean> {
+  if (flockFunction === undefined) {
+    const koffi = await import("koffi");
+    flockFunction = koffi.load("libc.so.6").func("int flock(int fd, int operation)");
+  }
+  return flockFunction(fd, operations[operation]) === 0;
+}
