@@ -35,7 +35,7 @@ export type Host = {
   /** Every group that it is in, also through `children`, sorted. */
   groups: string[];
   labels: Record<string, string>;
-  vars: Record<string, string | number | boolean>;
+  vars: Record<string, string>;
   place: Place;
 };
 
@@ -48,6 +48,8 @@ export type Wanted = {
   name: string;
   id: ContainerId;
   host: string;
+  /** `global`: one of its id on every host that fits. */
+  mode: "replicated" | "global";
   spec: Omit<ContainerSpec, "source"> & { source: WantedSource };
   /** The keys of `containers:` that must be started first. */
   dependsOn: string[];
@@ -74,5 +76,4 @@ export type Resolved = {
   hosts: Host[];
   /** None where the files have an inventory alone. */
   fleet: Fleet | undefined;
-  warnings: { message: string; place: Place }[];
 };

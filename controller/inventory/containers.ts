@@ -1,0 +1,224 @@
+import type { ContainerSpec } from "../../shared/spec.ts";
+import { defined } from "./defined.ts";
+import type { Path, YamlDocument } from "./documents.ts";
+import { Container } from "./fleet-schema.ts";
+import { fillVariables, hasVariable } from "./interpolate.ts";
+import { expandPath } from "./local-path.ts";
+import type { Report } from "./mistakes.ts";
+import type { Host, Place, WantedSource } from "./model.ts";
+import { nearestHint } from "./nearest.ts";
+import type { Where } from "./placement.ts";
+import { parseValue, reportForeignWords, textsIn } from "./validate.ts";
+import { isRecord } from "./vocabulary.ts";
+import { makeMounts, type ReportAt } from "./volumes.ts";
+
+/** A container's spec before its replicas have their ids. */
+export type Template = Omit<ContainerSpec, "id" | "source"> & { source: WantedSource };
+
+/** One key of `containers:`, parsed. */
+export type ContainerEntry = {
+  name: string;
+  where: Where;
+  dependsOn: string[];
+  protect: boolean;
+  place: Place;
+  /** What it is on this host, its variables filled in; undefined where that has mistakes, which are reported. */
+  templateOn(host: Host): Template | undefined;
+};
+
+/** The words that decide where and when it runs; one host's variables cannot stand in them. */
+const Frame = Container.pick({
+  host: true,
+  mode: true,
+  replicas: true,
+  placement: true,
+  depends_on: true,
+  protect: true,
+});
+const frameWords: ReadonlySet<PropertyKey> = new Set([...Object.keys(Frame.shape), "runtime"]);
+
+/** Parses one container; undefined where it cannot even be placed. Mistakes are reported. Pure. */
+export function readContainer(
+  name: string,
+  value: unknown,
+  { document, home, report }: { document: YamlDocument; home: string; report: Report },
+): ContainerEntry | undefined {
+  const path = ["containers", name];
+  const at = { document, path, report };
+  const reportAt: ReportAt = (inner, message, hint) =>
+    report(document.valuePlace([...path, ...inner]), message, hint);
+  reportForeignWords(Container, value, at);
+
+  const variables = [...textsIn(value)].filter(({ text }) => hasVariable(text));
+  for (const { path: inner } of variables)
+    if (frameWords.has(inner[0] ?? ""))
+      reportAt(inner, '"{{" cannot stand here', "what differs by host cannot decide where it runs");
+  const open = new Set(variables.map(({ path: inner }) => [...path, ...inner].join("\0")));
+  const parsed = parseValue(Container, value, { ...at, ignore: (issue) => open.has(issue.join("\0")) });
+  const frame = Frame.safeParse(value).data;
+  if (frame === undefined || !isRecord(value)) return undefined;
+  reportContradictions(value, (word, message, hint) =>
+    report(document.keyPlace([...path, ...word]), message, hint),
+  );
+
+  const fixed = parsed === undefined ? undefined : makeTemplate(parsed, { document, path, home, reportAt });
+  const filledIn = memoize((text: string) => {
+    const container = parseValue(Container, JSON.parse(text), at);
+    return container === undefined ? undefined : makeTemplate(container, { document, path, home, reportAt });
+  });
+  return {
+    name,
+    where: {
+      host: frame.host,
+      mode: frame.mode,
+      replicas: frame.replicas ?? 1,
+      constraints: frame.placement?.constraints ?? [],
+      spreadBy: frame.placement?.spread?.by,
+      maxPerHost: frame.placement?.max_per_host,
+    },
+    dependsOn: [...new Set(frame.depends_on ?? [])],
+    protect: frame.protect,
+    place: document.keyPlace(path),
+    templateOn: (host) =>
+      variables.length === 0 ? fixed : filledIn(JSON.stringify(fillIn(value, [], { host, reportAt }))),
+  };
+}
+
+function memoize<Result>(compute: (key: string) => Result): (key: string) => Result {
+  const results = new Map<string, Result>();
+  return (key) => {
+    const known = results.get(key);
+    if (known !== undefined) return known;
+    const result = compute(key);
+    results.set(key, result);
+    return result;
+  };
+}
+
+/** What an OCI bundle's own config.json says. */
+const saidByBundle = [
+  "command",
+  "environment",
+  "user",
+  "working_dir",
+  "hostname",
+  "volumes",
+  "tmpfs",
+  "resources",
+  "read_only",
+  "cap_add",
+  "cap_drop",
+] as const;
+
+/** Words that are right by themselves, and not beside each other. */
+function reportContradictions(value: Record<string, unknown>, reportKey: ReportAt): void {
+  const has = (word: string): boolean => value[word] !== undefined;
+  if (has("bundle")) {
+    if (has("rootfs"))
+      reportKey(["rootfs"], '"rootfs" cannot stand beside "bundle"', "its files come from one of the two");
+    for (const word of saidByBundle)
+      if (has(word))
+        reportKey([word], `"${word}" cannot stand beside "bundle"`, "the bundle's config.json says it");
+  } else if (has("rootfs")) {
+    if (!has("command")) reportKey([], '"command" is missing', "a rootfs does not say what to run");
+  } else if (!has("image") && !has("template"))
+    reportKey(
+      [],
+      'either "rootfs" or "bundle" is missing',
+      "rootfs: a folder or tar beside this file; bundle: a folder on the host",
+    );
+
+  const placement = isRecord(value.placement) ? value.placement : {};
+  if (value.mode === "global") {
+    for (const word of ["host", "replicas"])
+      if (has(word))
+        reportKey(
+          [word],
+          `"${word}" cannot stand beside "mode: global"`,
+          "there is one on each host that fits",
+        );
+    for (const word of ["spread", "max_per_host"])
+      if (placement[word] !== undefined)
+        reportKey(["placement", word], `"${word}" means nothing with "mode: global"`);
+  } else if (has("host"))
+    for (const word of ["constraints", "spread"])
+      if (placement[word] !== undefined)
+        reportKey(["placement", word], `"${word}" cannot stand beside "host"`, "the host is chosen already");
+}
+
+/** The value with each `{{ name }}` replaced by what this host has for it. */
+function fillIn(value: unknown, path: Path, to: { host: Host; reportAt: ReportAt }): unknown {
+  const { host, reportAt } = to;
+  if (typeof value === "string") {
+    if (!hasVariable(value)) return value;
+    const known: Readonly<Record<string, string>> = { ...host.vars, "host.name": host.name };
+    const { text, problems } = fillVariables(value, (name) => {
+      const found = known[name];
+      if (found === undefined)
+        reportAt(
+          path,
+          `host ${host.name} has no variable "${name}"`,
+          nearestHint(name, Object.keys(known), "variables there"),
+        );
+      return found;
+    });
+    for (const { message, hint } of problems) reportAt(path, message, hint);
+    return text;
+  }
+  if (Array.isArray(value)) return value.map((item, index) => fillIn(item, [...path, index], to));
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [key, fillIn(item, [...path, key], to)]),
+  );
+}
+
+function makeTemplate(
+  container: Container,
+  {
+    document,
+    path,
+    home,
+    reportAt,
+  }: { document: YamlDocument; path: Path; home: string; reportAt: ReportAt },
+): Template {
+  const { bundle, rootfs, resources } = container;
+  const source: WantedSource =
+    bundle !== undefined
+      ? { kind: "bundle", path: bundle }
+      : {
+          kind: "rootfs",
+          path: expandPath(rootfs ?? "", { file: document.path, home }),
+          place: document.valuePlace([...path, "rootfs"]),
+        };
+  return {
+    runtime: container.runtime,
+    source,
+    ...defined({
+      command: container.command,
+      environment: unlessEmpty(container.environment),
+      user: container.user,
+      workingDir: container.working_dir,
+      hostname: container.hostname,
+      mounts: unlessEmpty(makeMounts(container, reportAt)),
+      resources:
+        resources &&
+        unlessEmpty(defined({ cpus: resources.cpus, memoryBytes: resources.memory, pids: resources.pids })),
+      readOnly: container.read_only === true ? true : undefined,
+      capAdd: unlessEmpty(sorted(container.cap_add)),
+      capDrop: unlessEmpty(sorted(container.cap_drop)),
+      labels: unlessEmpty(container.labels),
+      stopSignal: container.stop_signal,
+      stopGracePeriodMs: container.stop_grace_period,
+    }),
+  };
+}
+
+/** What is said and empty is as what is not said: so that it is no change. */
+function unlessEmpty<Value extends object>(value: Value | undefined): Value | undefined {
+  return value === undefined || Object.keys(value).length === 0 ? undefined : value;
+}
+
+/** Their order means nothing, so that another order is no change. */
+function sorted(names: string[] | undefined): string[] | undefined {
+  return names && [...new Set(names)].sort();
+}

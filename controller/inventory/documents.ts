@@ -1,0 +1,211 @@
+import {
+  type Alias,
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseAllDocuments,
+  visit,
+  type YAMLMap,
+} from "yaml";
+import { quoteForMessage } from "../../shared/ids.ts";
+import { fillEnvironment, hasEnvironmentReference } from "./interpolate.ts";
+import type { Report } from "./mistakes.ts";
+import type { Place } from "./model.ts";
+
+/** The way to a value inside a document, as zod says it too. */
+export type Path = readonly PropertyKey[];
+
+/** One YAML document as plain data, and where in its file each part of it stands. */
+export type YamlDocument = {
+  /** The absolute path of its file, from whose folder its own paths go. */
+  path: string;
+  value: unknown;
+  /** Where the word at this path stands, or else the nearest thing around it. */
+  keyPlace(path: Path): Place;
+  /** Where the value at this path begins, or else the nearest thing around it. */
+  valuePlace(path: Path): Place;
+  /** A plain value's text as the user wrote it: `1.10`, where the value is the number 1.1. */
+  textAt(path: Path): string | undefined;
+};
+
+/**
+ * The documents of a file: YAML 1.2 core, no key twice, merge keys and anchors allowed, `${NAME}` filled
+ * in. A document with mistakes is reported and left out. Pure.
+ */
+export function parseDocuments(
+  text: string,
+  options: {
+    /** As the user called it, for messages. */
+    file: string;
+    path: string;
+    environment: Readonly<Record<string, string | undefined>>;
+    report: Report;
+  },
+): YamlDocument[] {
+  const { file, path, environment, report } = options;
+  const lines = new LineCounter();
+  const placeAt = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset);
+    return { file, line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  const parsed = parseAllDocuments(text, {
+    version: "1.2",
+    merge: true,
+    lineCounter: lines,
+    prettyErrors: false,
+    logLevel: "silent",
+  });
+  const documents: YamlDocument[] = [];
+  // With no document at all `parseAllDocuments` gives an empty list with properties of its own.
+  for (const document of Array.isArray(parsed) ? parsed : []) {
+    let isSound = true;
+    const note = (offset: number, message: string, hint?: string): void => {
+      isSound = false;
+      report(placeAt(offset), message, hint);
+    };
+    for (const { code, message, pos } of [...document.errors, ...document.warnings])
+      if (code === "DUPLICATE_KEY") {
+        const key = skipSpace(text, pos[0]);
+        note(key, `${wordAt(text, key)} stands here a second time`);
+      } else note(pos[0], lowerFirst(message), isReference(text, pos[0]) ? quoteIt : undefined);
+    const targets = fillIn(document, { environment, note });
+    if (!isSound || document.contents === null) continue;
+    // Each alias is followed for its own: without a bound ten lines could stand for gigabytes.
+    const value = toPlain(document, note);
+    if (isSound) documents.push({ path, value, ...placesOf(document, { targets, placeAt }) });
+  }
+  return documents;
+}
+
+type Note = (offset: number, message: string, hint?: string) => void;
+
+/** Fills in `${NAME}`, refuses what no field can take, and finds what each alias stands for. */
+function fillIn(
+  document: Document,
+  { environment, note }: { environment: Readonly<Record<string, string | undefined>>; note: Note },
+): Map<Alias, Node> {
+  const anchors = new Map<string, Node>();
+  const targets = new Map<Alias, Node>();
+  visit(document, {
+    Collection(_key, node) {
+      if (node.anchor !== undefined) anchors.set(node.anchor, node);
+    },
+    Alias(_key, node) {
+      const target = anchors.get(node.source);
+      if (target === undefined) note(startOf(node), `there is no anchor &${node.source} before this`);
+      else targets.set(node, target);
+    },
+    Pair(_key, { key }) {
+      if (isCollection(key)) note(startOf(key), "a map or list cannot be a key", quoteIt);
+    },
+    Scalar(key, node) {
+      if (node.anchor !== undefined) anchors.set(node.anchor, node);
+      if (key === "key" || typeof node.value !== "string" || !hasEnvironmentReference(node.value)) return;
+      const { text, problems } = fillEnvironment(node.value, environment);
+      for (const { message, hint } of problems) note(startOf(node), message, hint);
+      node.value = text;
+    },
+  });
+  return targets;
+}
+
+function toPlain(document: Document, note: Note): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 1_000_000 });
+  } catch (error) {
+    if (!(error instanceof ReferenceError)) throw error; // what yaml throws for aliases, and for nothing else
+    note(startOf(document.contents), lowerFirst(error.message));
+    return undefined;
+  }
+}
+
+function placesOf(
+  document: Document,
+  { targets, placeAt }: { targets: Map<Alias, Node>; placeAt: (offset: number) => Place },
+): Pick<YamlDocument, "keyPlace" | "valuePlace" | "textAt"> {
+  const indexes = new WeakMap<YAMLMap, Map<string, Entry>>();
+
+  /** Merged entries too, as `toJS` merges them: what the map says itself goes before. */
+  const indexOf = (map: YAMLMap): Map<string, Entry> => {
+    const known = indexes.get(map);
+    if (known !== undefined) return known;
+    const own = new Map<string, Entry>();
+    const merged = new Map<string, Entry>();
+    for (const { key, value } of map.items as Pair<Node, Node | null>[]) {
+      if (isScalar(key) && typeof key.value !== "symbol") own.set(String(key.value), { key, value });
+      else for (const [name, entry] of mergedEntries(value)) if (!merged.has(name)) merged.set(name, entry);
+    }
+    const index = new Map([...merged, ...own]);
+    indexes.set(map, index);
+    return index;
+  };
+  const follow = (node: Node | null): Node | null => (isAlias(node) ? (targets.get(node) ?? null) : node);
+  const mergedEntries = (value: Node | null): [string, Entry][] => {
+    const source = follow(value);
+    if (isMap(source)) return [...indexOf(source)];
+    return isSeq(source) ? source.items.flatMap((item) => mergedEntries(item as Node)) : [];
+  };
+
+  const entryAt = (path: Path): Entry => {
+    let entry: Entry = { key: document.contents, value: document.contents as Node | null };
+    for (const step of path) {
+      const around = follow(entry.value);
+      let next: Entry | undefined;
+      if (isMap(around)) next = indexOf(around).get(String(step));
+      else if (isSeq(around)) {
+        const item = (around.items[Number(step)] ?? null) as Node | null;
+        if (item !== null) next = { key: item, value: item };
+      }
+      if (next === undefined) return { key: entry.key, value: entry.key };
+      entry = next;
+    }
+    return entry;
+  };
+  return {
+    keyPlace: (path) => placeAt(startOf(entryAt(path).key)),
+    valuePlace(path) {
+      const { key, value } = entryAt(path);
+      return placeAt(startOf(value ?? key));
+    },
+    textAt(path) {
+      const value = follow(entryAt(path).value);
+      return isScalar(value) ? value.source : undefined;
+    },
+  };
+}
+
+type Entry = { key: Node | null; value: Node | null };
+
+function startOf(node: Node | null | undefined): number {
+  return node?.range?.[0] ?? 0;
+}
+
+/** Where the next word begins: a repeated key is reported at the end of what is before it (yaml 2.9). */
+function skipSpace(text: string, offset: number): number {
+  return offset + (/^(?:\s|#[^\n]*)*/.exec(text.slice(offset))?.[0].length ?? 0);
+}
+
+/** The key that begins here. */
+function wordAt(text: string, offset: number): string {
+  const [word = ""] = /^[^:\n]*/.exec(text.slice(offset, offset + 200)) ?? [];
+  return quoteForMessage(word.trim().replace(/^(["'])(.*)\1$/, "$2"));
+}
+
+/** Inside a flow map or list, braces without quotes are YAML's own. */
+function isReference(text: string, offset: number): boolean {
+  return (
+    text.startsWith("${", offset - 1) || text.startsWith("{{", offset) || text.startsWith("{{", offset - 1)
+  );
+}
+
+const quoteIt = `quote what is filled in: "\${NAME}", "{{ name }}"`;
+
+function lowerFirst(message: string): string {
+  return message.charAt(0).toLowerCase() + message.slice(1);
+}

@@ -1,0 +1,186 @@
+import { nearestHint } from "./nearest.ts";
+
+/*
+ * Which hosts run a container's replicas: a pure function of the container's own words and the hosts.
+ * Other containers have no say in it, so that one that comes or goes moves no other, and replica 2 is
+ * where it was before there was a replica 3.
+ */
+
+export type Candidate = { name: string; groups: readonly string[]; labels: Readonly<Record<string, string>> };
+
+/** A container's words about where it runs. */
+export type Where = {
+  host?: string | undefined;
+  mode: "replicated" | "global";
+  replicas: number;
+  constraints: readonly string[];
+  spreadBy?: string | undefined;
+  maxPerHost?: number | undefined;
+};
+
+/** Where one replica runs; its number is left out where there is but one. */
+export type Placed = { host: string; number?: number; reason: string };
+
+/** Why a container cannot be placed, and which of its words is to blame. */
+export type Misplaced = {
+  word: "host" | "constraints" | "spread" | "max_per_host";
+  /** Which one of `constraints`. */
+  index?: number;
+  message: string;
+  hint?: string | undefined;
+};
+
+export type Placer = (name: string, where: Where) => Placed[] | Misplaced;
+
+/** Places containers on these hosts. Pure: the same words and hosts give the same places. */
+export function makePlacer(hosts: readonly Candidate[]): Placer {
+  const byName = new Map(hosts.map((host) => [host.name, host]));
+  const fitting = new Map<string, Fitting | Misplaced>();
+  const findFitting = (constraints: readonly string[]): Fitting | Misplaced => {
+    const key = constraints.join("\0");
+    const found = fitting.get(key) ?? filterHosts(constraints, hosts);
+    fitting.set(key, found);
+    return found;
+  };
+
+  return (name, where) => {
+    const { host, mode, replicas, maxPerHost } = where;
+    const numbers = Array.from({ length: replicas }, (_, index) => index + 1);
+    if (host !== undefined) {
+      if (!byName.has(host))
+        return {
+          word: "host",
+          message: `there is no host "${host}"`,
+          hint: nearestHint(host, byName.keys(), "hosts"),
+        };
+      if (replicas > (maxPerHost ?? Infinity)) return tooFew(where, 1);
+      return numbers.map((number) => ({ host, ...numbered(number, replicas), reason: `host: ${host}` }));
+    }
+    const found = findFitting(where.constraints);
+    if ("message" in found) return found;
+    const among = `${count(found.hosts.length, "host")}${found.condition}`;
+    if (mode === "global")
+      return found.hosts.map(({ name: on }) => ({ host: on, reason: `global: one on each of ${among}` }));
+    return placeReplicas(name, { where, found, numbers, among });
+  };
+}
+
+const numbered = (number: number, replicas: number) => (replicas === 1 ? {} : { number });
+
+function placeReplicas(
+  name: string,
+  { where, found, numbers, among }: { where: Where; found: Fitting; numbers: number[]; among: string },
+): Placed[] | Misplaced {
+  const { replicas, spreadBy, maxPerHost = Infinity } = where;
+  if (replicas > found.hosts.length * maxPerHost) return tooFew(where, found.hosts.length);
+  const without = spreadBy && found.hosts.find(({ labels }) => labels[spreadBy] === undefined);
+  if (without)
+    return {
+      word: "spread",
+      message: `host ${without.name} has no label "${spreadBy}" to spread by`,
+      hint: "give it one, or keep it out by a constraint",
+    };
+  return choose(name, { numbers, found, spreadBy, maxPerHost }).map(({ number, host }) => {
+    const value = spreadBy && host.labels[spreadBy];
+    const reason = value ? `spread over ${spreadBy}: ${value}, ${among}` : `one of ${among}`;
+    return { host: host.name, ...numbered(number, replicas), reason };
+  });
+}
+
+/**
+ * Each replica goes where its label's value has fewest of them, there to the host that has fewest, and
+ * among equals to the one that this container's name ranks first (rendezvous hashing: hosts that come
+ * or go move few).
+ */
+function choose(
+  name: string,
+  options: { numbers: number[]; found: Fitting; spreadBy: string | undefined; maxPerHost: number },
+): { number: number; host: Candidate }[] {
+  const { numbers, found, spreadBy, maxPerHost } = options;
+  const nameHash = hash(name);
+  const onHost = new Map<Candidate, number>();
+  const inZone = new Map<string, number>();
+  return numbers.map((number) => {
+    let best:
+      | { host: Candidate; zone: string; zoneCount: number; hostCount: number; rank: number }
+      | undefined;
+    for (const [index, host] of found.hosts.entries()) {
+      const hostCount = onHost.get(host) ?? 0;
+      if (hostCount >= maxPerHost) continue;
+      const zone = (spreadBy && host.labels[spreadBy]) || "";
+      const zoneCount = inZone.get(zone) ?? 0;
+      const rank = mix(nameHash ^ (found.hashes[index] ?? 0));
+      const order =
+        best === undefined
+          ? -1
+          : zoneCount - best.zoneCount || hostCount - best.hostCount || rank - best.rank;
+      if (order < 0) best = { host, zone, zoneCount, hostCount, rank };
+    }
+    if (best === undefined) throw new Error(`${name} was found to fit, and does not`);
+    onHost.set(best.host, best.hostCount + 1);
+    inZone.set(best.zone, best.zoneCount + 1);
+    return { number, host: best.host };
+  });
+}
+
+/** The hosts that fulfil all constraints, and the constraints in words: ` with group == prod`. */
+type Fitting = { hosts: readonly Candidate[]; hashes: Uint32Array; condition: string };
+
+function filterHosts(constraints: readonly string[], hosts: readonly Candidate[]): Fitting | Misplaced {
+  let fitting = hosts;
+  for (const [index, constraint] of constraints.entries()) {
+    const [, subject = "", operator, value = ""] = /^\s*(\S+?)\s*(==|!=)\s*(.*?)\s*$/.exec(constraint) ?? [];
+    const label = subject === "group" ? undefined : subject.slice("label.".length);
+    const unknown = unknownIn({ label, value }, hosts);
+    if (unknown !== undefined) return { word: "constraints", index, ...unknown };
+    const holds = ({ groups, labels }: Candidate): boolean =>
+      label === undefined ? groups.includes(value) : labels[label] === value;
+    fitting = fitting.filter((host) => holds(host) === (operator === "=="));
+  }
+  const condition = constraints.length === 0 ? "" : ` with ${constraints.join(" and ")}`;
+  if (fitting.length === 0)
+    return { word: "constraints", message: `none of ${count(hosts.length, "host")} fits${condition}` };
+  return { hosts: fitting, hashes: Uint32Array.from(fitting, ({ name }) => hash(name)), condition };
+}
+
+/** A group or label that no host has is a slip of the pen, not a condition. */
+function unknownIn(
+  { label, value }: { label: string | undefined; value: string },
+  hosts: readonly Candidate[],
+): Pick<Misplaced, "message" | "hint"> | undefined {
+  if (label === undefined) {
+    if (hosts.some(({ groups }) => groups.includes(value))) return undefined;
+    const groups = [...new Set(hosts.flatMap((host) => host.groups))].sort();
+    return { message: `no host is in a group "${value}"`, hint: nearestHint(value, groups, "groups") };
+  }
+  if (hosts.some(({ labels }) => labels[label] !== undefined)) return undefined;
+  const labels = [...new Set(hosts.flatMap((host) => Object.keys(host.labels)))].sort();
+  return { message: `no host has a label "${label}"`, hint: nearestHint(label, labels, "labels") };
+}
+
+function tooFew({ replicas, maxPerHost }: Where, hosts: number): Misplaced {
+  return {
+    word: "max_per_host",
+    message: `${count(replicas, "replica")} do not fit on ${count(hosts, "host")} with max_per_host: ${maxPerHost}`,
+  };
+}
+
+function count(amount: number, what: string): string {
+  return `${amount} ${what}${amount === 1 ? "" : "s"}`;
+}
+
+/** FNV-1a over UTF-16 units: the same on every machine, and quick. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (let index = 0; index < text.length; index++)
+    value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
+  return mix(value);
+}
+
+/** The finalizer of MurmurHash3: every bit of the input moves every bit of the output. */
+function mix(value: number): number {
+  let mixed = value;
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return (mixed ^ (mixed >>> 16)) >>> 0;
+}

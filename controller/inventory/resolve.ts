@@ -1,0 +1,163 @@
+import { ContainerId } from "../../shared/ids.ts";
+import { type ContainerEntry, readContainer, type Template } from "./containers.ts";
+import { checkDependencies } from "./dependencies.ts";
+import type { YamlDocument } from "./documents.ts";
+import { FleetFrame } from "./fleet-schema.ts";
+import { type ParsedInventory, type ResolvedInventory, resolveInventory } from "./hosts.ts";
+import { hasVariable } from "./interpolate.ts";
+import { Inventory } from "./inventory-schema.ts";
+import { formatPlace, type Report } from "./mistakes.ts";
+import type { Fleet, Host, Resolved, Wanted } from "./model.ts";
+import { nearestHint } from "./nearest.ts";
+import { makePlacer, type Placed, type Placer } from "./placement.ts";
+import { explainSettings, type Setting } from "./settings.ts";
+import { textsIn, validate } from "./validate.ts";
+import { isRecord } from "./vocabulary.ts";
+
+type Options = { home: string; report: Report };
+
+/** What the documents come to, and where each setting of a host comes from. */
+export type Explained = Resolved & { explain(host: string): Setting[] };
+
+/**
+ * Inventory and fleet documents → hosts, and every container on its host. All mistakes are reported;
+ * what is given back is whole only where there were none. Pure.
+ */
+export function resolve(documents: YamlDocument[], options: Options): Explained {
+  const { inventories, fleets } = sortByKind(documents, options);
+  const parsed = inventories.flatMap((document): ParsedInventory[] => {
+    const value = validate(Inventory, document.value, { document, ...options });
+    reportVariables(document.value, document, options);
+    return value === undefined ? [] : [{ document, value }];
+  });
+  const inventory = resolveInventory(parsed, options);
+  const [fleet, ...others] = fleets;
+  for (const document of others)
+    options.report(document.keyPlace(["kind"]), "a second fleet", "one command works on one fleet");
+  // With an inventory that could not be read, every host and group of the fleet would seem unknown.
+  const isWhole = parsed.length > 0 && parsed.length === inventories.length;
+  return {
+    hosts: inventory.hosts,
+    fleet: fleet && resolveFleet(fleet, { ...options, inventory: isWhole ? inventory : undefined }),
+    explain(host) {
+      const level = inventory.levels.get(host);
+      return level === undefined ? [] : explainSettings(level);
+    },
+  };
+}
+
+function sortByKind(
+  documents: YamlDocument[],
+  { report }: Options,
+): { inventories: YamlDocument[]; fleets: YamlDocument[] } {
+  const kinds = ["Inventory", "Fleet"];
+  const kindOf = ({ value }: YamlDocument): unknown => (isRecord(value) ? value.kind : undefined);
+  for (const document of documents) {
+    const kind = kindOf(document);
+    if (typeof kind === "string" && kinds.includes(kind)) continue;
+    const hint =
+      typeof kind === "string" ? nearestHint(kind, kinds, "kinds") : "write kind: Inventory or kind: Fleet";
+    report(
+      document.valuePlace(["kind"]),
+      kind === undefined ? '"kind" is missing' : `${JSON.stringify(kind)} is not a kind of document`,
+      hint,
+    );
+  }
+  return {
+    inventories: documents.filter((document) => kindOf(document) === "Inventory"),
+    fleets: documents.filter((document) => kindOf(document) === "Fleet"),
+  };
+}
+
+function reportVariables(value: unknown, document: YamlDocument, { report }: Options): void {
+  for (const { path, text } of textsIn(value))
+    if (hasVariable(text))
+      report(
+        document.valuePlace(path),
+        '"{{" can stand in containers only',
+        `here \${NAME} takes a value from the environment`,
+      );
+}
+
+function resolveFleet(
+  document: YamlDocument,
+  { inventory, ...options }: Options & { inventory: ResolvedInventory | undefined },
+): Fleet | undefined {
+  const frame = validate(FleetFrame, document.value, { document, ...options });
+  if (!isRecord(document.value)) return undefined;
+  const { containers: raw, ...around } = document.value;
+  reportVariables(around, document, options);
+  const named = isRecord(raw) ? Object.entries(raw) : [];
+  const entries = named.flatMap(
+    ([name, value]) => readContainer(name, value, { document, ...options }) ?? [],
+  );
+  checkDependencies(entries, { names: named.map(([name]) => name), document, ...options });
+  if (frame === undefined || inventory === undefined) return undefined;
+
+  const hosts = new Map(inventory.hosts.map((host) => [host.name, host]));
+  const placer = makePlacer(inventory.hosts);
+  const wanted = entries.flatMap((entry) => placeContainer(entry, { placer, hosts, document, ...options }));
+  reportSharedIds(wanted, options);
+  return {
+    name: frame.name,
+    prune: frame.prune,
+    onUnreachable: frame.on_unreachable,
+    limits: frame.limits?.max_destroy === undefined ? {} : { maxDestroy: frame.limits.max_destroy },
+    lockWaitMs: frame.lock?.wait ?? 0,
+    wanted: wanted.sort(byHostThenId),
+    place: document.keyPlace(["name"]),
+  };
+}
+
+function placeContainer(
+  entry: ContainerEntry,
+  context: Options & { placer: Placer; hosts: ReadonlyMap<string, Host>; document: YamlDocument },
+): Wanted[] {
+  const { placer, hosts, document, report } = context;
+  const placed = placer(entry.name, entry.where);
+  if (!Array.isArray(placed)) {
+    const { word, index, message, hint } = placed;
+    const path = word === "host" ? ["host"] : ["placement", word, ...(index === undefined ? [] : [index])];
+    report(document.valuePlace(["containers", entry.name, ...path]), message, hint);
+    return [];
+  }
+  return placed.flatMap((replica): Wanted[] => {
+    const host = hosts.get(replica.host);
+    const template = host && entry.templateOn(host);
+    return template === undefined ? [] : makeWanted(entry, replica, { template, report });
+  });
+}
+
+function makeWanted(
+  { name, where, dependsOn, protect, place }: ContainerEntry,
+  { host, number, reason }: Placed,
+  { template, report }: { template: Template; report: Report },
+): Wanted[] {
+  const { success, data: id } = ContainerId.safeParse(number === undefined ? name : `${name}-${number}`);
+  if (!success) {
+    report(place, `the id ${name}-${number} is too long`, "at most 128 letters");
+    return [];
+  }
+  const spec = { ...template, id };
+  return [{ name, id, host, mode: where.mode, spec, dependsOn, placement: reason, protect, place }];
+}
+
+/** `web-1` can be a replica of `web` or a container of its own, but not both: not even on two hosts. */
+function reportSharedIds(wanted: Wanted[], { report }: Options): void {
+  const owners = new Map<string, Wanted>();
+  for (const container of wanted) {
+    const owner = owners.get(container.id);
+    if (owner === undefined) owners.set(container.id, container);
+    else if (owner.name !== container.name)
+      report(
+        container.place,
+        `"${container.id}" would be of both "${owner.name}" (${formatPlace(owner.place)}) and "${container.name}"`,
+        "give one of them another name",
+      );
+  }
+}
+
+function byHostThenId(a: Wanted, b: Wanted): number {
+  if (a.host !== b.host) return a.host < b.host ? -1 : 1;
+  return a.id < b.id ? -1 : 1; // not localeCompare: a plan must not depend on LANG
+}
