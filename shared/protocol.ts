@@ -1,4 +1,3 @@
-import { NotificationType } from "vscode-jsonrpc";
 import { z } from "zod";
 import { Change, Features, LockHolder, LogLine, Observed, ProcessInfo } from "./container.ts";
 import { type ErrorJson, isErrorCode } from "./errors.ts";
@@ -142,25 +141,20 @@ export type ChangingMethod = {
   [M in Method]: Params<M> extends { operationId: OperationId } ? M : never;
 }[Method];
 
-/** The agent does not wait for an answer to these, but for the channel to take them. */
+/** Told, not asked: nobody answers these. All but `heartbeat` come from the agent. */
 export const notifications = {
   /** From the controller, when it has nothing else to say. */
-  heartbeat: new NotificationType<z.infer<typeof nothing>>("heartbeat"),
+  heartbeat: nothing,
   /** The step that an operation has reached. */
-  progress: new NotificationType<z.infer<typeof Progress>>("progress"),
+  progress: z.object({ operationId: OperationId, step: z.string() }),
   /** A piece of what an `exec` wrote. */
-  streamData: new NotificationType<z.infer<typeof StreamData>>("streamData"),
+  streamData: z.object({ stream: z.int(), channel: z.enum(["stdout", "stderr"]), data: z.base64() }),
   /** Lines of `logs`. */
-  streamLines: new NotificationType<z.infer<typeof StreamLines>>("streamLines"),
-};
+  streamLines: z.object({ stream: z.int(), lines: z.array(LogLine) }),
+} as const;
 
-export const Progress = z.object({ operationId: OperationId, step: z.string() });
-export const StreamData = z.object({
-  stream: z.int(),
-  channel: z.enum(["stdout", "stderr"]),
-  data: z.base64(),
-});
-export const StreamLines = z.object({ stream: z.int(), lines: z.array(LogLine) });
+export type Notification = keyof typeof notifications;
+export type NotificationParams<N extends Notification> = z.infer<(typeof notifications)[N]>;
 
 /** The JSON-RPC error code under which a NexcageError travels, its JSON as the error's data. */
 export const errorCode = -32_000;

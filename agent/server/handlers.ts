@@ -1,0 +1,156 @@
+import type { Readable, Writable } from "node:stream";
+import { finished } from "node:stream/promises";
+import { NexcageError } from "../../shared/errors.ts";
+import {
+  limits,
+  type Method,
+  type Notification,
+  type NotificationParams,
+  type Params,
+  protocolVersion,
+  type Result,
+} from "../../shared/protocol.ts";
+import type { ExecSession, Runtime } from "../runtime.ts";
+
+/** What a handler may use of the session that it answers in. */
+export type Call = {
+  /** Aborted when the request is cancelled; for what changes nothing, also when the session ends. */
+  signal: AbortSignal;
+  /** Resolves once the channel has taken it: waiting for it is the flow control of streams. */
+  notify: <N extends Notification>(notification: N, params: NotificationParams<N>) => Promise<void>;
+};
+
+export type Handlers = { [M in Method]: (params: Params<M>, call: Call) => Promise<Result<M>> };
+
+/**
+ * What a session answers to each method: the runtime's own, with the streams and the fleets' locks of
+ * this session, which end with it.
+ */
+export function sessionHandlers(runtime: Runtime): Handlers & AsyncDisposable {
+  const locks = new Map<string, AsyncDisposable>();
+  const execs = new Map<number, Promise<ExecSession>>();
+
+  const exec = async (stream: number): Promise<ExecSession> => {
+    const session = execs.get(stream);
+    if (session !== undefined) return await session;
+    throw new NexcageError("PROTOCOL_ERROR", `no exec has the stream ${stream}`);
+  };
+  const progressOf = (operationId: Params<"container/create">["operationId"], { notify }: Call) => ({
+    onStep: (step: string) => {
+      // A channel that does not take it is at its end, which the session sees by itself.
+      notify("progress", { operationId, step }).catch(() => {});
+    },
+  });
+
+  return {
+    hello: async ({ protocol }) => {
+      requireTalk(protocol);
+      return await runtime.features();
+    },
+
+    "fleet/lock": async ({ fleet, holder }, { signal }) => {
+      if (!locks.has(fleet)) locks.set(fleet, await runtime.lockFleet(fleet, holder, { signal }));
+      return {};
+    },
+    "fleet/unlock": async ({ fleet }) => {
+      await locks.get(fleet)?.[Symbol.asyncDispose]();
+      locks.delete(fleet);
+      return {};
+    },
+
+    "container/list": async (_params, { signal }) => ({ containers: await runtime.list({ signal }) }),
+    "container/state": ({ id }, { signal }) => runtime.state(id, { signal }),
+    "container/ps": async ({ id }, { signal }) => ({ processes: await runtime.ps(id, { signal }) }),
+
+    "container/create": ({ spec, ...options }, call) =>
+      runtime.create(spec, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),
+    "container/replace": ({ spec, ...options }, call) =>
+      runtime.replace(spec, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),
+    "container/update": ({ spec, ...options }, { signal }) => runtime.update(spec, { ...options, signal }),
+    "container/start": ({ id, ...options }, { signal }) => runtime.start(id, { ...options, signal }),
+    "container/stop": ({ id, ...options }, { signal }) => runtime.stop(id, { ...options, signal }),
+    "container/kill": ({ id, signal: name, ...options }, { signal }) =>
+      runtime.kill(id, name, { ...options, signal }),
+    "container/delete": ({ id, ...options }, { signal }) => runtime.delete(id, { ...options, signal }),
+    "operation/acknowledge": async ({ operationIds }) => {
+      runtime.acknowledge(operationIds);
+      return {};
+    },
+
+    "container/exec": async ({ id, stream, ...request }, { signal, notify }) => {
+      const starting = runtime.exec(id, request, { signal });
+      execs.set(stream, starting); // input may come before it has started
+      const send = (channel: "stdout" | "stderr") => (data: Buffer) =>
+        notify("streamData", { stream, channel, data: data.toString("base64") });
+      try {
+        const session = await starting;
+        await Promise.all([
+          pump(session.stdout, send("stdout")),
+          session.stderr === undefined ? undefined : pump(session.stderr, send("stderr")),
+        ]);
+        return await session.exit;
+      } finally {
+        execs.delete(stream);
+      }
+    },
+    "exec/input": async ({ stream, data, end }) => {
+      const { stdin } = await exec(stream);
+      if (data !== undefined) await write(stdin, Buffer.from(data, "base64"));
+      if (end === true) stdin.end();
+      return {};
+    },
+    "exec/resize": async ({ stream, size }) => {
+      await (await exec(stream)).resize(size);
+      return {};
+    },
+    "container/logs": async ({ id, stream, ...request }, { signal, notify }) => {
+      for await (const lines of runtime.logs(id, request, { signal }))
+        await notify("streamLines", { stream, lines });
+      return {};
+    },
+
+    "image/missing": async ({ digests }) => ({ digests: await runtime.images.missing(digests) }),
+    "image/begin": (params) => runtime.images.begin(params),
+    "image/chunk": async ({ upload, offset, data }) => {
+      await runtime.images.chunk(upload, offset, Buffer.from(data, "base64"));
+      return {};
+    },
+    "image/commit": async ({ upload }, { signal }) => {
+      await runtime.images.commit(upload, { signal });
+      return {};
+    },
+    "image/prune": async () => ({ removed: await runtime.pruneImages() }),
+
+    async [Symbol.asyncDispose]() {
+      for (const lock of locks.values()) await lock[Symbol.asyncDispose]();
+      locks.clear();
+    },
+  };
+}
+
+/** Sends all of a stream, piece by piece, each once the one before is taken. */
+async function pump(from: Readable, send: (data: Buffer) => Promise<void>): Promise<void> {
+  for await (const chunk of from) {
+    const data = Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk));
+    for (let at = 0; at < data.length; at += limits.chunkBytes)
+      await send(data.subarray(at, at + limits.chunkBytes));
+  }
+}
+
+/** Resolves once the stream has taken the bytes; at once when it is closed: the process reads no more. */
+async function write(to: Writable, bytes: Buffer): Promise<void> {
+  if (!to.writable) return;
+  if (to.write(bytes)) return;
+  await Promise.race([new Promise((resolve) => to.once("drain", resolve)), finished(to).catch(() => {})]);
+}
+
+/** The same major talks. */
+function requireTalk(theirs: string): void {
+  const major = protocolVersion.split(".")[0];
+  if (theirs.split(".")[0] === major) return;
+  throw new NexcageError(
+    "PROTOCOL_VERSION",
+    `this agent speaks protocol ${protocolVersion}, the controller ${JSON.stringify(theirs)}`,
+    { hint: "install the same major version of nexcage and nexcage-agent" },
+  );
+}

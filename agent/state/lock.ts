@@ -1,0 +1,84 @@
+import { type FileHandle, mkdir, open, stat, unlink } from "node:fs/promises";
+import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { hasCode, NexcageError } from "../../shared/errors.ts";
+
+/** `flock(2)` on an open file, without waiting; false where another open file holds it. */
+export type Flock = (fd: number, operation: "shared" | "exclusive" | "unlock") => Promise<boolean>;
+
+/** A lock that is held. Its file may carry a word about its holder. */
+export type Lock = AsyncDisposable & { write(text: string): Promise<void> };
+
+/**
+ * Takes an exclusive lock on a file, made where it is missing: with `wait` when it is free, without
+ * `wait` at once or not at all (undefined). The kernel frees it with the process; its file is gone when
+ * nobody holds it.
+ */
+export type LockFile = (
+  path: string,
+  options: { wait: boolean; signal: AbortSignal },
+) => Promise<Lock | undefined>;
+
+export function lockFileWith(flock: Flock): LockFile {
+  return async (path, { wait, signal }) => {
+    await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+    for (let attempt = 0; ; attempt++) {
+      signal.throwIfAborted();
+      const handle = await open(path, "a+", 0o644);
+      if ((await flock(handle.fd, "exclusive")) && (await isStill(path, handle))) return held(path, handle);
+      await handle.close();
+      if (!wait) return undefined;
+      // There is no waiting flock that a signal could end; ours is short at first, for quick holders.
+      await sleep(Math.min(2 * (attempt + 1), 50), undefined, { signal });
+    }
+  };
+}
+
+/** False when the file was removed by who held it before: what we locked is then nobody's any more. */
+async function isStill(path: string, handle: FileHandle): Promise<boolean> {
+  try {
+    const [there, ours] = await Promise.all([stat(path), handle.stat()]);
+    return there.ino === ours.ino && there.dev === ours.dev;
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return false;
+    throw error;
+  }
+}
+
+function held(path: string, handle: FileHandle): Lock {
+  return {
+    async write(text) {
+      await handle.truncate(0);
+      await handle.write(text, 0);
+    },
+    async [Symbol.asyncDispose]() {
+      await unlink(path).catch(() => {}); // a folder that went away took the file along
+      await handle.close();
+    },
+  };
+}
+
+/**
+ * Takes a container's lock, waiting for who has it.
+ * @throws {NexcageError} `LOCK_HELD` after `timeoutMs`
+ */
+export async function lockContainer(
+  lockFile: LockFile,
+  path: string,
+  { id, timeoutMs, signal }: { id: string; timeoutMs: number; signal: AbortSignal },
+): Promise<Lock> {
+  const limit = AbortSignal.timeout(timeoutMs);
+  try {
+    const lock = await lockFile(path, { wait: true, signal: AbortSignal.any([signal, limit]) });
+    if (lock !== undefined) return lock;
+  } catch (error) {
+    if (signal.aborted || !limit.aborted) throw error;
+  }
+  throw new NexcageError(
+    "LOCK_HELD",
+    `container ${id} is busy: another command has held it for ${timeoutMs / 1_000} s`,
+    {
+      hint: "wait for it, or give --lock-timeout more",
+    },
+  );
+}
