@@ -1,0 +1,114 @@
+import PQueue from "p-queue";
+import type { Observed } from "../../shared/container.ts";
+import { asNexcageError, NexcageError } from "../../shared/errors.ts";
+import type { OperationId } from "../../shared/ids.ts";
+import type { Emit } from "../events.ts";
+import type { HostAgent } from "../fleet.ts";
+import type { ChangeOutcome } from "../outcome.ts";
+import { keyOf, type PlannedChange } from "../plan/model.ts";
+
+export type RunOptions = {
+  fleet: string;
+  agents: ReadonlyMap<string, HostAgent>;
+  newOperationId: () => OperationId;
+  emit: Emit;
+  signal: AbortSignal;
+};
+
+/**
+ * Carries out the changes of a plan: each after those that it waits for, so many at once on a host as it
+ * takes. One that fails takes along only what depends on it. Interrupted, it starts nothing more and
+ * waits for what is in flight.
+ */
+export async function runChanges(changes: PlannedChange[], options: RunOptions): Promise<ChangeOutcome[]> {
+  const { agents, signal } = options;
+  const queues = new Map(
+    [...agents].map(([name, agent]) => [name, new PQueue({ concurrency: agent.host.hostParallel })]),
+  );
+  const outcomes = new Map<string, Promise<ChangeOutcome>>();
+  const planned = new Map(changes.map((change) => [keyOf(change), change]));
+
+  const outcomeOf = (change: PlannedChange): Promise<ChangeOutcome> => {
+    const key = keyOf(change);
+    const known = outcomes.get(key);
+    if (known !== undefined) return known;
+    const outcome = runAfter(change);
+    outcomes.set(key, outcome);
+    return outcome;
+  };
+
+  async function runAfter(change: PlannedChange): Promise<ChangeOutcome> {
+    const before = change.after.flatMap((key) => planned.get(key) ?? []);
+    for (const outcome of await Promise.all(before.map(outcomeOf))) {
+      if (outcome.kind === "done") continue;
+      return skip(change, `${keyOf(outcome.change)} comes first, and was not done`, options);
+    }
+    const agent = agents.get(change.host);
+    const queue = queues.get(change.host);
+    if (agent === undefined || queue === undefined)
+      return skip(change, `${change.host} could not be reached`, options);
+    const outcome = await queue.add(async () =>
+      signal.aborted ? skip(change, "interrupted", options) : await runChange(change, agent, options),
+    );
+    return outcome ?? skip(change, "interrupted", options);
+  }
+
+  return await Promise.all(changes.map(outcomeOf));
+}
+
+function skip(change: PlannedChange, reason: string, { emit }: RunOptions): ChangeOutcome {
+  emit({ kind: "change.skipped", change, reason });
+  return { kind: "skipped", change, reason };
+}
+
+async function runChange(
+  change: PlannedChange,
+  agent: HostAgent,
+  options: RunOptions,
+): Promise<ChangeOutcome> {
+  const { emit } = options;
+  emit({ kind: "change.started", change });
+  const startedMs = performance.now();
+  try {
+    const container = await send(change, agent, options);
+    const durationMs = performance.now() - startedMs;
+    emit({ kind: "change.done", change, container, durationMs });
+    return { kind: "done", change, container, durationMs };
+  } catch (cause) {
+    const error = asNexcageError(cause);
+    const durationMs = performance.now() - startedMs;
+    emit({ kind: "change.failed", change, error, durationMs });
+    return { kind: "failed", change, error, durationMs };
+  }
+}
+
+/** The one place where a kind of change becomes a request. */
+async function send(
+  change: PlannedChange,
+  agent: HostAgent,
+  { fleet, newOperationId, emit, signal }: RunOptions,
+): Promise<Observed | undefined> {
+  const { id, kind, spec } = change;
+  const operation = { operationId: newOperationId(), fleet };
+  const request = { signal, onStep: (step: string) => emit({ kind: "change.step", change, step }) };
+  switch (kind) {
+    case "create":
+    case "replace":
+    case "update": {
+      if (spec === undefined) throw new NexcageError("INTERNAL", `the plan has no spec for ${keyOf(change)}`);
+      if (kind === "update")
+        return (await agent.request("container/update", { ...operation, spec }, request)).container;
+      return (await agent.request(`container/${kind}`, { ...operation, spec, start: true }, request))
+        .container;
+    }
+    case "start":
+    case "stop":
+      return (await agent.request(`container/${kind}`, { ...operation, id }, request)).container;
+    case "delete":
+      return (await agent.request("container/delete", { ...operation, id, force: true }, request)).container;
+    case "keep":
+      return undefined;
+    default:
+      return kind satisfies never;
+  }
+}

@@ -1,0 +1,262 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import PQueue from "p-queue";
+import type { Features, LockHolder } from "../shared/container.ts";
+import { asNexcageError, type ErrorCode, NexcageError } from "../shared/errors.ts";
+import { limits, type Method, type Params, type Result } from "../shared/protocol.ts";
+import type { Emit } from "./events.ts";
+import type { Host } from "./inventory/model.ts";
+import { type AgentSession, openSession, type RequestOptions, type StreamSink } from "./session.ts";
+import type { Transport } from "./transport.ts";
+
+/** How a host is reached; tests pass one that needs no network. */
+export type Connect = (host: Host, options: { signal: AbortSignal }) => Promise<Transport>;
+
+export type FleetOptions = {
+  connect: Connect;
+  /** Hosts at once. */
+  forks: number;
+  emit: Emit;
+  signal: AbortSignal;
+  /** How long a host that was lost is tried again, in ms. */
+  reconnectMs?: number;
+};
+
+/** The hosts of a command: those whose agent answers, and those that could not be reached, with why. */
+export type OpenFleet = AsyncDisposable & {
+  agents: Map<string, HostAgent>;
+  unreachable: Map<string, NexcageError>;
+};
+
+/** Opens one connection and one agent on each host. A host that cannot be reached fails alone. */
+export async function openFleet(hosts: Host[], options: FleetOptions): Promise<OpenFleet> {
+  const { forks, emit, signal } = options;
+  const agents = new Map<string, HostAgent>();
+  const unreachable = new Map<string, NexcageError>();
+  const queue = new PQueue({ concurrency: forks });
+  await Promise.all(
+    hosts.map((host) =>
+      queue.add(async () => {
+        const agent = new HostAgent(host, options);
+        try {
+          await agent.open();
+          agents.set(host.name, agent);
+        } catch (cause) {
+          await agent[Symbol.asyncDispose]();
+          const error = asNexcageError(cause);
+          unreachable.set(host.name, error);
+          emit({ kind: "host.unreachable", host: host.name, error });
+        }
+      }),
+    ),
+  );
+  const fleet = {
+    agents,
+    unreachable,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([...agents.values()].map((agent) => agent[Symbol.asyncDispose]()));
+    },
+  };
+  if (signal.aborted) {
+    await fleet[Symbol.asyncDispose]();
+    signal.throwIfAborted();
+  }
+  return fleet;
+}
+
+/** After these the agent, or the way to it, is gone, and what was asked may or may not have happened. */
+const lost: ReadonlySet<ErrorCode> = new Set(["AGENT_LOST", "CONNECTION_LOST"]);
+/** While a host comes back, these say no more than "not yet". */
+const comingBack: ReadonlySet<ErrorCode> = new Set([...lost, "HOST_UNREACHABLE", "TIMED_OUT"]);
+/** An agent that is lost so often over one request is lost because of it. */
+const maxLosses = 3;
+
+/**
+ * The agent on one host for the length of a command. When it is lost it is started again, with the lock
+ * that it held, and what was asked is asked again: changes carry operation ids, so they happen once.
+ */
+export class HostAgent implements AsyncDisposable {
+  readonly host: Host;
+  readonly #options: FleetOptions;
+  #open: Promise<{ transport: Transport; session: AgentSession }> | undefined;
+  #features: Features | undefined;
+  #lock: { fleet: string; holder: LockHolder } | undefined;
+  readonly #acknowledged: Params<"operation/acknowledge">["operationIds"] = [];
+
+  constructor(host: Host, options: FleetOptions) {
+    this.host = host;
+    this.#options = options;
+  }
+
+  get features(): Features {
+    if (this.#features !== undefined) return this.#features;
+    throw new NexcageError("INTERNAL", `the agent on ${this.host.name} was not opened`);
+  }
+
+  /** Connects, starts the agent and greets it. */
+  async open(): Promise<void> {
+    const { emit } = this.#options;
+    const startedMs = performance.now();
+    emit({ kind: "host.connecting", host: this.host.name });
+    const { session } = await this.#session(this.#options.signal);
+    this.#features = session.features;
+    const durationMs = performance.now() - startedMs;
+    emit({ kind: "host.ready", host: this.host.name, features: session.features, durationMs });
+  }
+
+  /**
+   * Asks the agent, through as many connections as it takes.
+   * @throws {NexcageError} the agent's own; `AGENT_LOST` or `CONNECTION_LOST` when it did not come back
+   */
+  async request<M extends Method>(method: M, params: Params<M>, options: RequestOptions): Promise<Result<M>> {
+    const { reconnectMs = 60_000, emit } = this.#options;
+    let deadline: number | undefined;
+    for (let losses = 0; ; ) {
+      try {
+        const { session } = await this.#session(options.signal);
+        if (deadline !== undefined) emit({ kind: "host.back", host: this.host.name });
+        deadline = undefined;
+        const result = await session.request(method, params, options);
+        if ("operationId" in params) this.#acknowledged.push(params.operationId);
+        return result;
+      } catch (cause) {
+        const error = asNexcageError(cause);
+        const retried = deadline === undefined ? lost : comingBack;
+        if (!retried.has(error.code) || options.signal.aborted) throw error;
+        if (deadline === undefined) {
+          losses += 1;
+          if (losses >= maxLosses) throw error;
+          emit({ kind: "host.lost", host: this.host.name, error });
+          deadline = performance.now() + reconnectMs;
+        }
+        if (performance.now() > deadline) throw error;
+        await this.#forget();
+        await sleep(250 + Math.random() * 250, undefined, { signal: options.signal });
+      }
+    }
+  }
+
+  /** Runs a request whose output is a stream; it is not sent again when the agent is lost. */
+  async stream<M extends "container/exec" | "container/logs">(
+    method: M,
+    params: Omit<Params<M>, "stream">,
+    options: RequestOptions & {
+      sink: StreamSink;
+      onStream?: (stream: number, session: AgentSession) => void;
+    },
+  ): Promise<Result<M>> {
+    const { session } = await this.#session(options.signal);
+    const stream = session.openStream(options.sink);
+    const request = { ...params, stream } as Params<M>; // what Omit took out is put back
+    const answer = session.request(method, request, options);
+    options.onStream?.(stream, session);
+    return await answer;
+  }
+
+  /** @returns false where the transport cannot write there */
+  async upload(
+    localPath: string,
+    remotePath: string,
+    options: Parameters<Transport["upload"]>[2],
+  ): Promise<boolean> {
+    const { transport } = await this.#session(options.signal);
+    return await transport.upload(localPath, remotePath, options);
+  }
+
+  /**
+   * Takes the fleet's lock on this host, for as long as this agent is open.
+   * @throws {NexcageError} `LOCK_HELD` at once, its `details.holder` who holds it
+   */
+  async lock(fleet: string, holder: LockHolder, options: RequestOptions): Promise<void> {
+    await this.request("fleet/lock", { fleet, holder }, options);
+    this.#lock = { fleet, holder };
+  }
+
+  async unlock(options: RequestOptions): Promise<void> {
+    if (this.#lock === undefined) return;
+    const { fleet } = this.#lock;
+    this.#lock = undefined;
+    await this.request("fleet/unlock", { fleet }, options);
+  }
+
+  /** Lets the agent forget the results that have arrived, and closes the connection. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const open = this.#open;
+    this.#open = undefined;
+    if (open === undefined) return;
+    try {
+      const { transport, session } = await open;
+      const operationIds = this.#acknowledged.splice(0);
+      if (operationIds.length > 0)
+        await session
+          .request("operation/acknowledge", { operationIds }, { signal: AbortSignal.timeout(5_000) })
+          .catch(() => {}); // the journal's entries end after a day as well
+      await session[Symbol.asyncDispose]();
+      await transport[Symbol.asyncDispose]();
+    } catch {
+      // It never opened, which was reported where it failed.
+    }
+  }
+
+  /** The open session; a new one where there is none or the last one has ended. */
+  #session(signal: AbortSignal): Promise<{ transport: Transport; session: AgentSession }> {
+    this.#open ??= this.#connect(signal);
+    return this.#open;
+  }
+
+  async #connect(signal: AbortSignal): Promise<{ transport: Transport; session: AgentSession }> {
+    const { connect, emit } = this.#options;
+    const { name, agentPath } = this.host;
+    await using undo = new AsyncDisposableStack();
+    const transport = undo.use(await connect(this.host, { signal }));
+    const channel = await transport.openAgent([agentPath, "serve", "--stdio"], { signal });
+    const session = undo.use(
+      await openSession(channel, {
+        host: name,
+        agentPath,
+        signal,
+        onLog: (line) => emit({ kind: "host.log", host: name, line }),
+      }),
+    );
+    if (this.#lock !== undefined) await relock(session, this.#lock, { host: name, signal });
+    undo.move();
+    return { transport, session };
+  }
+
+  async #forget(): Promise<void> {
+    const open = this.#open;
+    this.#open = undefined;
+    // What is lost already is closed as far as it still can be.
+    await open?.then(
+      ({ transport }) => transport[Symbol.asyncDispose](),
+      () => {},
+    );
+  }
+}
+
+/** Takes a lock again that we held ourselves: the lost agent gives it up once it has noticed its silence. */
+async function relock(
+  session: AgentSession,
+  lock: { fleet: string; holder: LockHolder },
+  { host, signal }: { host: string; signal: AbortSignal },
+): Promise<void> {
+  const deadline = performance.now() + limits.silenceMs + 10_000;
+  for (;;) {
+    try {
+      await session.request("fleet/lock", lock, { signal });
+      return;
+    } catch (cause) {
+      const error = asNexcageError(cause);
+      if (error.code !== "LOCK_HELD") throw error;
+      if (performance.now() > deadline)
+        throw new NexcageError(
+          "LOCK_HELD",
+          `the lock on ${host} was lost with the connection: ${error.message}`,
+          {
+            details: error.details,
+            cause: error,
+          },
+        );
+      await sleep(200, undefined, { signal });
+    }
+  }
+}
