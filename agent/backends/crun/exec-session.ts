@@ -1,10 +1,9 @@
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { z } from "zod";
-import { NexcageError } from "../../../shared/errors.ts";
 import type { TerminalSize } from "./native.ts";
 
-/** How a process ended; `lost`: who watched it was killed, nobody knows. */
+/** How a process ended; `lost`: who watched it was killed, so nobody knows. */
 export type ProcessEnd =
   | { kind: "exited"; exitCode: number }
   | { kind: "signalled"; signal: number }
@@ -14,73 +13,67 @@ export type ProcessEnd =
 export type ExecSession = AsyncDisposable & {
   /** Its pid on the host. */
   pid: number;
+  /** With a terminal its end is typed as ^D. */
   stdin: Writable;
   stdout: Readable;
   /** Undefined with a terminal: it is in `stdout` then. */
   stderr: Readable | undefined;
+  /** Output may still come after it. Never rejects. */
   ended: Promise<ProcessEnd>;
-  /** With a terminal; else it does nothing. */
-  resize(size: TerminalSize): Promise<void>;
+  /** Without a terminal it does nothing. */
+  resize(size: TerminalSize): void;
 };
 
-/** What ncx_exec gives: descriptors that are now ours. With a terminal `stdout` is its master, and the two others -1. */
+/** What ncx_exec gives (native/ncx.h): descriptors that are ours to close. `stderr` is -1 with a terminal. */
 export type SessionDescriptors = {
   pid: number;
   stdin: number;
   stdout: number;
   stderr: number;
-  end: number;
-  hasTerminal: boolean;
-  resize: (size: TerminalSize) => Promise<void>;
+  control: number;
 };
 
 const End = z.union([z.object({ exitCode: z.int() }), z.object({ signal: z.int() })]);
 
-export function openSession({ pid, stdin, stdout, stderr, end, ...rest }: SessionDescriptors): ExecSession {
-  const watcher = new Socket({ fd: end, readable: true, writable: false });
-  const ended = readEnd(watcher);
-  const streams = rest.hasTerminal ? terminalStreams(stdout) : pipeStreams({ stdin, stdout, stderr });
+/** Takes the descriptors over. Disposing kills the process where it still runs. */
+export function openSession(descriptors: SessionDescriptors): ExecSession {
+  const control = new Socket({ fd: descriptors.control, readable: true, writable: true });
+  const stdin = new Socket({ fd: descriptors.stdin, readable: false, writable: true });
+  const stdout = reader(descriptors.stdout);
+  const stderr = descriptors.stderr < 0 ? undefined : reader(descriptors.stderr);
   return {
-    pid,
-    ...streams,
-    ended,
-    resize: rest.hasTerminal ? rest.resize : async () => {},
-    // Its watcher sees the hang-up and kills the process.
+    pid: descriptors.pid,
+    stdin,
+    stdout,
+    stderr,
+    ended: readEnd(control),
+    resize({ rows, columns }) {
+      if (stderr === undefined && control.writable) control.write(`${rows} ${columns}\n`);
+    },
     async [Symbol.asyncDispose]() {
-      watcher.destroy();
-      streams.stdin.destroy();
-      streams.stdout.destroy();
-      streams.stderr?.destroy();
+      for (const stream of [control, stdin, stdout, stderr]) stream?.destroy();
     },
   };
 }
 
-type Streams = Pick<ExecSession, "stdin" | "stdout" | "stderr">;
-
-function pipeStreams({
-  stdin,
-  stdout,
-  stderr,
-}: Pick<SessionDescriptors, "stdin" | "stdout" | "stderr">): Streams {
-  return {
-    stdin: new Socket({ fd: stdin, readable: false, writable: true }),
-    stdout: new Socket({ fd: stdout, readable: true, writable: false }),
-    stderr: new Socket({ fd: stderr, readable: true, writable: false }),
-  };
+function reader(fd: number): Readable {
+  return new Socket({ fd, readable: true, writable: false });
 }
 
-function terminalStreams(master: number): Streams {
-  throw new NexcageError("INTERNAL", `terminal ${master}: not there yet`);
+/** One line, and later the end of the socket, when the output has been passed on. */
+function readEnd(control: Socket): Promise<ProcessEnd> {
+  return new Promise((resolve) => {
+    let text = "";
+    control.setEncoding("utf8").on("data", (chunk) => {
+      text += chunk;
+      if (text.endsWith("\n")) resolve(parseEnd(text));
+    });
+    control.on("error", () => resolve({ kind: "lost" }));
+    control.on("close", () => resolve({ kind: "lost" }));
+  });
 }
 
-async function readEnd(watcher: Socket): Promise<ProcessEnd> {
-  let text = "";
-  try {
-    for await (const chunk of watcher.setEncoding("utf8")) text += String(chunk);
-  } catch {
-    return { kind: "lost" };
-  }
-  if (text === "") return { kind: "lost" };
+function parseEnd(text: string): ProcessEnd {
   const end = End.parse(JSON.parse(text));
   return "exitCode" in end
     ? { kind: "exited", exitCode: end.exitCode }

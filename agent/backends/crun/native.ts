@@ -112,7 +112,7 @@ const Started = z.object({
   stdin: z.int(),
   stdout: z.int(),
   stderr: z.int(),
-  end: z.int(),
+  control: z.int(),
 });
 
 /**
@@ -165,11 +165,7 @@ export async function loadNative(directory: string): Promise<Native> {
         Started,
         await call("ncx_exec", [root, id, text, isTerminal, rows, columns, monitor, timeoutMs]),
       );
-      return openSession({
-        ...started,
-        hasTerminal: terminal !== undefined,
-        resize: (size) => change("ncx_resize", started.stdout, size.rows, size.columns),
-      });
+      return openSession(started);
     },
     monitorPid: async (ioPath) =>
       parse(z.object({ pid: z.int() }), await call("ncx_monitor_pid", [ioPath])).pid,
@@ -214,7 +210,6 @@ const prototypes = {
   ncx_exec:
     "int ncx_exec(const char *root, const char *id, const char *process, int terminal, int rows, int columns," +
     ` const char *monitor, int timeout_ms, ${answer})`,
-  ncx_resize: `int ncx_resize(int fd, int rows, int columns, ${answer})`,
   ncx_monitor_pid: `int ncx_monitor_pid(const char *io, ${answer})`,
   ncx_attach:
     "int ncx_attach(const char *monitor, const char *io, const char *log, int64_t log_max_bytes," +

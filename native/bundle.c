@@ -1,0 +1,171 @@
+/* What libcrun 1.21 lets through and must not, refused before anything is made. Runs in the forked child,
+   whose current folder is the bundle. */
+#define _GNU_SOURCE
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { CONFIG_MAX_BYTES = 4 * 1024 * 1024 };
+
+static int refuse(struct failure *failure, const char *field, const char *reason) {
+  return fail(failure, EINVAL, "refused", "%s: %s", field, reason);
+}
+
+/* The caller frees `*text`. */
+static int read_config(char **text, struct failure *failure) {
+  struct stat file;
+  ssize_t count = 0, length = 0;
+  int result = 0, fd = open("config.json", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0)
+    return fail(failure, errno, "bundle", "config.json: %s", strerror(errno));
+  if (fstat(fd, &file) < 0 || !S_ISREG(file.st_mode) || file.st_size > CONFIG_MAX_BYTES) {
+    result = fail(failure, EINVAL, "bundle", "config.json: not a file of at most %d bytes", CONFIG_MAX_BYTES);
+    goto cleanup;
+  }
+  *text = calloc(1, file.st_size + 1);
+  if (*text == NULL) {
+    result = fail(failure, ENOMEM, "failed", "out of memory");
+    goto cleanup;
+  }
+  while (length < file.st_size && (count = read(fd, *text + length, file.st_size - length)) > 0)
+    length += count;
+  if (count < 0 || strlen(*text) != (size_t)length)
+    result = fail(failure, count < 0 ? errno : EINVAL, "bundle", "config.json: cannot be read as text");
+cleanup:
+  close(fd);
+  return result;
+}
+
+/* Fields that are not in libcrun 1.21's schema: it would ignore them in silence. */
+static int check_unknown_fields(const char *text, struct failure *failure) {
+  static const char *const refused[] = {"netDevices", "memoryPolicy"};
+  char reason[256] = "";
+  int result = 0;
+  yajl_val tree = yajl_tree_parse(text, reason, sizeof reason);
+  if (tree == NULL) {
+    char *end = strchr(reason, '\n');
+    if (end != NULL)
+      *end = '\0';
+    return fail(failure, EINVAL, "bundle", "config.json: %s", reason[0] == '\0' ? "not JSON" : reason);
+  }
+  for (size_t i = 0; result == 0 && i < sizeof refused / sizeof *refused; i++) {
+    const char *path[] = {"linux", refused[i], NULL};
+    if (yajl_tree_get(tree, path, yajl_t_any) == NULL)
+      continue;
+    char field[64];
+    snprintf(field, sizeof field, "linux.%s", refused[i]);
+    result = refuse(failure, field, "libcrun 1.21 does not know it and would ignore it");
+  }
+  yajl_tree_free(tree);
+  return result;
+}
+
+static int check_capability_list(char **names, size_t count, const char *list, struct failure *failure) {
+  for (size_t i = 0; i < count; i++) {
+    cap_value_t value;
+    if (strncasecmp(names[i], "CAP_", 4) != 0 || cap_from_name(names[i], &value) < 0)
+      return fail(failure, EINVAL, "refused", "process.capabilities.%s: \"%.40s\" is not a capability", list, names[i]);
+  }
+  return 0;
+}
+
+int check_capabilities(const runtime_spec_schema_config_schema_process *process, struct failure *failure) {
+  runtime_spec_schema_config_schema_process_capabilities *sets = process == NULL ? NULL : process->capabilities;
+  int result = 0;
+  if (sets == NULL)
+    return 0;
+#define CHECK(list) \
+  if (result == 0)  \
+  result = check_capability_list(sets->list, sets->list##_len, #list, failure)
+  CHECK(bounding);
+  CHECK(effective);
+  CHECK(inheritable);
+  CHECK(permitted);
+  CHECK(ambient);
+#undef CHECK
+  return result;
+}
+
+/* "/dev" however it is written: "/dev/", "//dev/.". */
+static bool is_dev(const char *path) {
+  char *copy = strdup(path), *rest = copy, *part;
+  int parts = 0;
+  bool result = copy != NULL && path[0] == '/';
+  while (result && (part = strsep(&rest, "/")) != NULL) {
+    if (part[0] == '\0' || strcmp(part, ".") == 0)
+      continue;
+    result = ++parts == 1 && strcmp(part, "dev") == 0;
+  }
+  free(copy);
+  return result && parts == 1;
+}
+
+static int check_config(runtime_spec_schema_config_schema *config, struct failure *failure) {
+  bool has_dev = false;
+  if (config->root == NULL || config->root->path == NULL || config->root->path[0] == '\0')
+    return refuse(failure, "root.path", "is missing");
+  if (config->process == NULL || config->process->args_len == 0)
+    return refuse(failure, "process.args", "is missing or empty");
+  if (config->linux == NULL || config->linux->cgroups_path == NULL || config->linux->cgroups_path[0] == '\0')
+    return refuse(failure, "linux.cgroupsPath",
+                  "is missing; the cgroup would be /ID, shared with every other container of this id");
+  if (strstr(config->linux->cgroups_path, "..") != NULL)
+    return refuse(failure, "linux.cgroupsPath", "must not hold \"..\"");
+  for (size_t i = 0; i < config->mounts_len; i++)
+    has_dev = has_dev || (config->mounts[i]->destination != NULL && is_dev(config->mounts[i]->destination));
+  if (!has_dev)
+    return refuse(failure, "mounts",
+                  "nothing is mounted on /dev, so device nodes would be made in the rootfs (CVE-2026-47766)");
+  return check_capabilities(config->process, failure);
+}
+
+/* Reads, checks and parses config.json of the current folder, from one reading. Free with libcrun_container_free. */
+int load_bundle(libcrun_container_t **container, struct failure *failure) {
+  char *text = NULL;
+  libcrun_error_t error = NULL;
+  int result = read_config(&text, failure);
+  if (result == 0)
+    result = check_unknown_fields(text, failure);
+  if (result == 0) {
+    *container = libcrun_container_load_from_memory(text, &error);
+    if (*container == NULL) {
+      result = fail(failure, EINVAL, "bundle", "config.json: %s", error == NULL ? "cannot be parsed" : error->msg);
+      libcrun_error_release(&error);
+    }
+  }
+  if (result == 0)
+    result = check_config((*container)->container_def, failure);
+  free(text);
+  return result;
+}
+
+/* A symlink there would make libcrun write device nodes where it points to, on the host. None at all is fine:
+   libcrun makes the folder before it mounts on it. */
+int check_dev(const char *rootfs, struct failure *failure) {
+  struct open_how how = {
+      .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+      .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+  };
+  struct stat found;
+  int result = 0, dev = -1, root = open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0)
+    return fail(failure, errno, "bundle", "root.path: %.300s: %s", rootfs, strerror(errno));
+  dev = syscall(SYS_openat2, root, "dev", &how, sizeof how);
+  if (dev < 0 && errno != ENOENT)
+    result = fail(failure, EINVAL, "refused", "root.path: /dev in it cannot be opened: %s", strerror(errno));
+  else if (dev >= 0 && (fstat(dev, &found) < 0 || !S_ISDIR(found.st_mode)))
+    result = refuse(failure, "root.path",
+                    "/dev in it is not a real directory, so device nodes would be made on the host (CVE-2026-47766)");
+  if (dev >= 0)
+    close(dev);
+  close(root);
+  return result;
+}

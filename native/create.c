@@ -1,0 +1,145 @@
+/* Making a container: checks, overlay, libcrun, and the monitor that stays. */
+#define _GNU_SOURCE
+#include "watch.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct create {
+  const char *root, *id, *bundle;
+  struct overlay overlay;
+  struct watch watch;
+  int host_namespace;
+};
+
+static int read_pid(const struct create *create, struct answer *answer) {
+  libcrun_container_status_t status = {0};
+  libcrun_error_t error = NULL;
+  if (libcrun_read_container_status(&status, create->root, create->id, &error) < 0)
+    return fail_libcrun(&answer->failure, -1, &error, "the new container's state");
+  answer->pid = status.pid;
+  libcrun_free_container_status(&status);
+  return 0;
+}
+
+static int call_libcrun(struct create *create, libcrun_container_t *container, struct answer *answer) {
+  libcrun_error_t error = NULL;
+  struct libcrun_context_s context = {
+      .state_root = create->root,
+      .id = create->id,
+      .bundle = create->bundle,
+      .fifo_exec_wait_fd = -1,
+      .detach = true,
+  };
+  int result = libcrun_container_create(&context, container, 0, &error);
+  if (result >= 0)
+    return read_pid(create, answer);
+  fail_libcrun(&answer->failure, result, &error, "create");
+  remove_cgroup(container->container_def->linux->cgroups_path, false);
+  return answer->failure.result;
+}
+
+/* With the current folder in the bundle, as libcrun resolves `root.path` from there. */
+static int create_in_bundle(struct create *create, struct answer *answer) {
+  libcrun_container_t *container = NULL;
+  struct failure *failure = &answer->failure;
+  int result = load_bundle(&container, failure);
+  if (result == 0 && create->overlay.lower[0] != '\0') {
+    result = leave_host_mounts(&create->host_namespace, failure);
+    if (result == 0 && chdir(create->bundle) < 0) /* into the new namespace's copy of it */
+      result = fail(failure, errno, "bundle", "%.300s: %s", create->bundle, strerror(errno));
+    if (result == 0)
+      result = mount_overlay(&create->overlay, container->container_def->root->path, failure);
+  }
+  if (result == 0)
+    result = check_dev(container->container_def->root->path, failure);
+  if (result == 0)
+    result = call_libcrun(create, container, answer);
+  libcrun_container_free(container);
+  return result;
+}
+
+/* What hooks and libcrun wrote to the container's own stderr is why it failed. */
+static int create_watched(struct create *create, struct answer *answer) {
+  struct failure *failure = &answer->failure;
+  int output[2] = {-1, -1};
+  int result = open_watch(&create->watch, true, failure);
+  if (result < 0)
+    return result;
+  result = open_outputs(&create->watch, output, failure);
+  if (result == 0 && null_stdio(output[0], output[1]) < 0)
+    result = fail(failure, EIO, "failed", "the container's output cannot be set up");
+  if (result == 0)
+    result = create_in_bundle(create, answer);
+  null_stdio(-1, -1); /* from here on only the container writes into its pipes */
+  for (int i = 0; i < 2; i++)
+    if (output[i] >= 0)
+      close(output[i]);
+  if (result < 0) {
+    read_tail(create->watch.reader[1], failure->stderr_tail, sizeof failure->stderr_tail);
+    remove_fifos(&create->watch);
+  }
+  return result;
+}
+
+static int run_create(void *arguments, struct answer *answer) {
+  struct create *create = arguments;
+  int result;
+  if (chdir(create->bundle) < 0)
+    return fail(&answer->failure, errno, "bundle", "%.300s: %s", create->bundle, strerror(errno));
+  result = create->watch.monitor[0] == '\0' ? create_in_bundle(create, answer) : create_watched(create, answer);
+  if (create->host_namespace >= 0)
+    setns(create->host_namespace, CLONE_NEWNS); /* nothing but the container keeps the overlay */
+  return result;
+}
+
+static void stay_as_monitor(void *arguments, const struct answer *answer) {
+  struct create *create = arguments;
+  become_monitor(&create->watch, "run", answer->pid);
+}
+
+/* A create that was killed for its timeout leaves a state folder and perhaps processes. */
+static void undo(const char *root, const char *id) {
+  char json[64], error[1024];
+  ncx_delete(root, id, 1, 10 * 1000, json, sizeof json, error, sizeof error);
+}
+
+EXPORT int ncx_create(const char *root, const char *id, const char *bundle, const char *lower, const char *upper,
+                      const char *work_folder, const char *monitor, const char *io, const char *log,
+                      int64_t log_max_bytes, const char *exit_record, int inherit_stdio, int timeout_ms, NCX_ANSWER) {
+  struct failure failure = {0};
+  struct answer answer;
+  enum container_status status;
+  struct create create = {
+      .root = root,
+      .id = id,
+      .bundle = bundle,
+      .overlay = {lower, upper, work_folder},
+      .watch = {.monitor = monitor, .io = io, .log = log, .log_max_bytes = log_max_bytes,
+                .exit_record = exit_record, .reader = {-1, -1}, .lock = -1},
+      .host_namespace = -1,
+  };
+  struct work work = {
+      .run = run_create,
+      .stay = monitor[0] == '\0' ? NULL : stay_as_monitor,
+      .arguments = &create,
+      .inherit_stdio = inherit_stdio != 0,
+      .timeout_ms = timeout_ms,
+  };
+  if (look(root, id, &status, &failure) < 0)
+    return give_failure(&failure, error, error_size);
+  if (status != MISSING) {
+    fail(&failure, EEXIST, "exists", "container %s already exists", id);
+    return give_failure(&failure, error, error_size);
+  }
+  if (run_in_child(&work, &answer, &failure) < 0) {
+    if (failure.result == -ETIMEDOUT)
+      undo(root, id);
+    return give_failure(&failure, error, error_size);
+  }
+  snprintf(json, json_size, "{\"pid\":%d,\"monitorPid\":%d}", answer.pid, answer.lasting_pid);
+  return 0;
+}

@@ -1,0 +1,87 @@
+/* Failures, and how they and results become text in the caller's buffers. */
+#include "internal.h"
+
+#include <errno.h>
+#include <ocispec/json_common.h>
+#include <stdarg.h>
+#include <string.h>
+
+int fail(struct failure *failure, int errnum, const char *kind, const char *format, ...) {
+  va_list arguments;
+  failure->result = -(errnum > 0 ? errnum : EPROTO);
+  snprintf(failure->kind, sizeof failure->kind, "%s", kind);
+  va_start(arguments, format);
+  vsnprintf(failure->message, sizeof failure->message, format, arguments);
+  va_end(arguments);
+  return failure->result;
+}
+
+/* `error` may be NULL after a negative result: libcrun 1.21 says nothing for a failed hook, and the text is
+   on the child's stderr. */
+int fail_libcrun(struct failure *failure, int result, libcrun_error_t *error, const char *what) {
+  int status = *error == NULL ? 0 : (*error)->status;
+  const char *text = *error == NULL ? NULL : (*error)->msg;
+  bool is_full = status == ENOSPC || status == EDQUOT;
+  (void)result;
+  failure->status = status;
+  fail(failure, is_full ? status : EPROTO, is_full ? "space" : "failed", "%s: %s%s%s", what,
+       text == NULL ? "libcrun gave no reason" : text, status > 0 ? ": " : "", status > 0 ? strerror(status) : "");
+  libcrun_error_release(error);
+  return failure->result;
+}
+
+static void put(yajl_gen json, const char *text) {
+  yajl_gen_string(json, (const unsigned char *)text, strlen(text));
+}
+
+static int copy_json(yajl_gen json, char *out, size_t out_size) {
+  const unsigned char *text = NULL;
+  size_t length = 0;
+  if (yajl_gen_get_buf(json, &text, &length) != yajl_gen_status_ok)
+    return -ENOMEM;
+  if (length >= out_size)
+    return -EOVERFLOW;
+  memcpy(out, text, length + 1);
+  return 0;
+}
+
+int give_failure(const struct failure *failure, char *error, size_t error_size) {
+  yajl_gen json = yajl_gen_alloc(NULL);
+  if (error_size > 0)
+    error[0] = '\0';
+  if (json == NULL)
+    return failure->result;
+  yajl_gen_map_open(json);
+  put(json, "kind");
+  put(json, failure->kind);
+  put(json, "message");
+  put(json, failure->message);
+  if (failure->status != 0) {
+    put(json, "status");
+    yajl_gen_integer(json, failure->status);
+  }
+  if (failure->exit_code != 0) {
+    put(json, "exitCode");
+    yajl_gen_integer(json, failure->exit_code);
+  }
+  if (failure->stderr_tail[0] != '\0') {
+    put(json, "stderr");
+    put(json, failure->stderr_tail);
+  }
+  yajl_gen_map_close(json);
+  if (copy_json(json, error, error_size) < 0 && error_size > 0)
+    error[0] = '\0';
+  yajl_gen_free(json);
+  return failure->result;
+}
+
+/* Takes the generator over. */
+int give_json(void *yajl, char *json, size_t json_size, char *error, size_t error_size) {
+  struct failure failure = {0};
+  int result = copy_json(yajl, json, json_size);
+  yajl_gen_free(yajl);
+  if (result == 0)
+    return 0;
+  fail(&failure, -result, "failed", "the answer does not fit into %zu bytes", json_size);
+  return give_failure(&failure, error, error_size);
+}

@@ -1,0 +1,85 @@
+/* Seals a program and runs it: its file is then on a read-only mount that nobody else sees, so that a container
+   cannot overwrite it through /proc/PID/exe (CVE-2019-5736), which libcrun insists on. Without root, or before
+   Linux 5.12, the program runs unsealed, and libcrun is not loaded.
+
+     nexcage-launch PROGRAM ARGUMENT…    for development
+
+   With AGENT defined it is nexcage-agent itself: it runs `node` and `nexcage-agent.cjs` of its own library
+   folder, which is lib/nexcage beside it, else ../lib/nexcage. There Node's own variables are taken out of the
+   environment, so that NODE_OPTIONS of who calls does not reach a program of root's. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/mount.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static int run_sealed(const char *program, char **arguments) {
+  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
+  int fd = syscall(SYS_open_tree, AT_FDCWD, program, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (fd >= 0 && syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes) == 0)
+    fexecve(fd, arguments, environ);
+  execve(program, arguments, environ);
+  fprintf(stderr, "%s: cannot run %s: %s\n", arguments[0], program, strerror(errno));
+  return 127;
+}
+
+#ifdef AGENT
+
+static void forget_node_variables(void) {
+  for (char **variable = environ; *variable != NULL;) {
+    char name[128];
+    size_t length = strcspn(*variable, "=");
+    bool is_nodes = strncmp(*variable, "NODE_", 5) == 0 || strncmp(*variable, "OPENSSL_", 8) == 0;
+    if (is_nodes && length < sizeof name) {
+      memcpy(name, *variable, length);
+      name[length] = '\0';
+      unsetenv(name); /* moves the next one here */
+    } else {
+      variable++;
+    }
+  }
+}
+
+int main(int count, char **arguments) {
+  static const char *const folders[] = {"lib/nexcage", "../lib/nexcage"};
+  char here[PATH_MAX], node[PATH_MAX + 64], script[PATH_MAX + 64];
+  char *agent[count + 2];
+  ssize_t length = readlink("/proc/self/exe", here, sizeof here - 1);
+  if (length < 0) {
+    fprintf(stderr, "nexcage-agent: /proc/self/exe: %s\n", strerror(errno));
+    return 127;
+  }
+  here[length] = '\0';
+  *strrchr(here, '/') = '\0';
+  forget_node_variables();
+  for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+    snprintf(node, sizeof node, "%s/%s/node", here, folders[i]);
+    snprintf(script, sizeof script, "%s/%s/nexcage-agent.cjs", here, folders[i]);
+    if (access(script, R_OK) == 0)
+      break;
+  }
+  agent[0] = arguments[0];
+  agent[1] = script;
+  memcpy(agent + 2, arguments + 1, count * sizeof *arguments); /* the NULL at the end too */
+  return run_sealed(node, agent);
+}
+
+#else
+
+int main(int count, char **arguments) {
+  if (count < 2) {
+    fprintf(stderr, "usage: %s PROGRAM ARGUMENT...\n", arguments[0]);
+    return 2;
+  }
+  return run_sealed(arguments[1], arguments + 1);
+}
+
+#endif
