@@ -150,15 +150,14 @@ static int fork_again(const struct work *work, struct answer *answer) {
   return fail(&answer->failure, EPROTO, "failed", "libcrun gave up");
 }
 
-/* libcrun's own writes a time, and colours where stderr is a terminal. */
-static void say(int errnum, const char *message, int verbosity, void *argument) {
-  (void)verbosity, (void)argument;
-  dprintf(2, "%s%s%s\n", message, errnum == 0 ? "" : ": ", errnum == 0 ? "" : strerror(errnum));
+/* libcrun's exit() (native/build wraps it): in a forked child the caller's exit handlers must not run. Node 24's
+   would write into the io_uring that it shares with the child, and later the caller aborts. */
+void __attribute__((noreturn)) __wrap_exit(int status) {
+  _exit(status);
 }
 
 static void __attribute__((noreturn)) child(const struct work *work, struct answer *answer, int stderr_fd) {
   forget_caller(work, stderr_fd);
-  crun_set_output_handler(say, NULL);
   if (work->stay != NULL) {
     answer->failure.result = fork_again(work, answer);
   } else {

@@ -120,9 +120,15 @@ static void explain(int from, struct failure *failure) {
   fcntl(from, F_SETFL, O_NONBLOCK);
   read_tail(from, said, sizeof said);
   said[strcspn(said, "\r\n")] = '\0';
+  char *text = said, *colour = strstr(said, "?[0m");
+  if (strncmp(said, "?[", 2) == 0 && strstr(said, "Z: ") != NULL) { /* on a terminal: colour, time, text, colour */
+    text = strstr(said, "Z: ") + 3;
+    if (colour != NULL)
+      *colour = '\0';
+  }
   failure->exit_code = strstr(said, "No such file") != NULL || strstr(said, "not found") != NULL ? 127 : 126;
-  if (said[0] != '\0')
-    snprintf(failure->message, sizeof failure->message, "exec: %s", said);
+  if (text[0] != '\0')
+    snprintf(failure->message, sizeof failure->message, "exec: %s", text);
 }
 
 static int call_libcrun(struct exec *exec, struct libcrun_context_s *context,

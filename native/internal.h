@@ -55,6 +55,7 @@ struct work {
 int run_in_child(const struct work *work, struct answer *answer, struct failure *failure);
 void read_tail(int fd, char *tail, size_t tail_size);
 int null_stdio(int out, int err);
+void __wrap_exit(int status);
 
 /* look.c */
 enum container_status { MISSING, HALF_MADE, CREATED, RUNNING, PAUSED, STOPPED };
