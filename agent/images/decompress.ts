@@ -1,0 +1,74 @@
+import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
+import type { Transform } from "node:stream";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import { NexcageError } from "../../shared/errors.ts";
+import { invalid } from "./tar-reader.ts";
+
+export type ReadOptions = {
+  /** How much is read and given at once. */
+  pieceBytes: number;
+};
+
+/**
+ * The bytes of a file without its compression: gzip, zstd or none, by its first bytes, as its name may
+ * say anything.
+ * @throws {NexcageError} `IMAGE_INVALID`
+ */
+export async function* readDecompressed(file: string, options: ReadOptions): AsyncGenerator<Buffer> {
+  const { magic, bytes } = await lookInto(file);
+  const other = magic.startsWith("fd377a585a") ? "xz" : magic.startsWith("425a68") ? "bzip2" : undefined;
+  if (other !== undefined)
+    throw new NexcageError("IMAGE_INVALID", `the image is compressed with ${other}`, {
+      hint: "unpack it, or compress it with zstd or gzip",
+    });
+
+  if (magic.startsWith("1f8b"))
+    yield* through(createGunzip({ chunkSize: options.pieceBytes }), file, 0, options);
+  // `28b52ffd`, or a skippable frame
+  else if (/^(?:28b52ffd|5.2a4d18)/.test(magic)) yield* readZstd(file, bytes, options);
+  else yield* createReadStream(file, { highWaterMark: options.pieceBytes });
+}
+
+/** Frame by frame: Node 24's decompressor takes the end of the first one for the end of the data. */
+async function* readZstd(file: string, bytes: number, options: ReadOptions): AsyncGenerator<Buffer> {
+  for (let start = 0; start < bytes; ) {
+    const frame = createZstdDecompress({ chunkSize: options.pieceBytes });
+    yield* through(frame, file, start, options);
+    if (frame.bytesWritten === 0) throw invalid("its compressed data is damaged");
+    start += frame.bytesWritten;
+  }
+}
+
+async function* through(
+  decompressor: Transform,
+  file: string,
+  start: number,
+  { pieceBytes }: ReadOptions,
+): AsyncGenerator<Buffer> {
+  const source = createReadStream(file, { start, highWaterMark: pieceBytes });
+  source.on("error", (error) => decompressor.destroy(error));
+  source.pipe(decompressor);
+  try {
+    yield* decompressor;
+  } catch (error) {
+    throw decompressionError(error) ?? error;
+  } finally {
+    source.destroy();
+    decompressor.destroy();
+  }
+}
+
+async function lookInto(file: string): Promise<{ magic: string; bytes: number }> {
+  await using handle = await open(file);
+  const { buffer } = await handle.read(Buffer.alloc(6), 0, 6, 0);
+  return { magic: buffer.toString("hex"), bytes: (await handle.stat()).size };
+}
+
+/** What zlib says of bytes that it cannot make sense of; undefined for other errors. */
+function decompressionError(error: unknown): NexcageError | undefined {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (code === "Z_BUF_ERROR") return invalid("it is cut off");
+  if (code === "Z_DATA_ERROR" || code.startsWith("ZSTD_")) return invalid("its compressed data is damaged");
+  return undefined;
+}
