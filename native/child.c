@@ -234,8 +234,12 @@ int run_in_child(const struct work *work, struct answer *result, struct failure 
     else
       fail(failure, EPROTO, "failed", "libcrun gave up");
   }
-  if (failure->result < 0 && failure->stderr_tail[0] == '\0')
-    memcpy(failure->stderr_tail, tail, sizeof tail);
+  if (failure->result < 0) { /* what the child has read elsewhere comes after */
+    size_t length = strlen(tail), rest = sizeof failure->stderr_tail - length;
+    memmove(failure->stderr_tail + length, failure->stderr_tail, rest);
+    memcpy(failure->stderr_tail, tail, length);
+    failure->stderr_tail[sizeof failure->stderr_tail - 1] = '\0';
+  }
 cleanup:
   for (int i = 0; i < 2; i++)
     if (output[i] >= 0)

@@ -3,6 +3,8 @@
 #include "watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <libcrun/string_map.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,7 @@ struct create {
   struct overlay overlay;
   struct watch watch;
   int host_namespace;
+  int hook_stderr; /* -1 where hooks say nothing to us */
 };
 
 static int read_pid(const struct create *create, struct answer *answer) {
@@ -22,6 +25,23 @@ static int read_pid(const struct create *create, struct answer *answer) {
     return fail_libcrun(&answer->failure, -1, &error, "the new container's state");
   answer->pid = status.pid;
   libcrun_free_container_status(&status);
+  return 0;
+}
+
+/* libcrun gives hooks /dev/null, unless an annotation names a file. That of the container's state stays as it is. */
+static int hear_hooks(const struct create *create, libcrun_container_t *container, struct failure *failure) {
+  static const char name[] = "run.oci.hooks.stderr";
+  runtime_spec_schema_config_schema *config = container->container_def;
+  char path[32];
+  if (config->hooks == NULL || create->hook_stderr < 0 || find_string_map_value(container->annotations, name) != NULL)
+    return 0;
+  snprintf(path, sizeof path, "/proc/self/fd/%d", create->hook_stderr);
+  if (config->annotations == NULL)
+    config->annotations = calloc(1, sizeof *config->annotations);
+  if (config->annotations == NULL || append_json_map_string_string(config->annotations, name, path) < 0)
+    return fail(failure, ENOMEM, "failed", "out of memory");
+  free_string_map(container->annotations);
+  container->annotations = make_string_map_from_json(config->annotations);
   return 0;
 }
 
@@ -57,31 +77,33 @@ static int create_in_bundle(struct create *create, struct answer *answer) {
   if (result == 0)
     result = check_dev(container->container_def->root->path, failure);
   if (result == 0)
+    result = hear_hooks(create, container, failure);
+  if (result == 0)
     result = call_libcrun(create, container, answer);
   libcrun_container_free(container);
   return result;
 }
 
-/* What hooks and libcrun wrote to the container's own stderr is why it failed. */
 static int create_watched(struct create *create, struct answer *answer) {
   struct failure *failure = &answer->failure;
   int output[2] = {-1, -1};
   int result = open_watch(&create->watch, true, failure);
   if (result < 0)
     return result;
+  create->hook_stderr = fcntl(2, F_DUPFD_CLOEXEC, 3); /* the caller's, who puts its last lines into the error */
   result = open_outputs(&create->watch, output, failure);
   if (result == 0 && null_stdio(output[0], output[1]) < 0)
     result = fail(failure, EIO, "failed", "the container's output cannot be set up");
   if (result == 0)
     result = create_in_bundle(create, answer);
+  if (result < 0)
+    read_tail(create->watch.reader[1], failure->stderr_tail, sizeof failure->stderr_tail); /* libcrun's own */
   null_stdio(-1, -1); /* from here on only the container writes into its pipes */
   for (int i = 0; i < 2; i++)
     if (output[i] >= 0)
       close(output[i]);
-  if (result < 0) {
-    read_tail(create->watch.reader[1], failure->stderr_tail, sizeof failure->stderr_tail);
+  if (result < 0)
     remove_fifos(&create->watch);
-  }
   return result;
 }
 
@@ -121,6 +143,7 @@ EXPORT int ncx_create(const char *root, const char *id, const char *bundle, cons
       .watch = {.monitor = monitor, .io = io, .log = log, .log_max_bytes = log_max_bytes,
                 .exit_record = exit_record, .reader = {-1, -1}, .lock = -1},
       .host_namespace = -1,
+      .hook_stderr = inherit_stdio ? -1 : 2,
   };
   struct work work = {
       .run = run_create,
