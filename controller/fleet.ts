@@ -19,6 +19,8 @@ export type FleetOptions = {
   signal: AbortSignal;
   /** How long a host that was lost is tried again, in ms. */
   reconnectMs?: number;
+  /** How long to wait before each try, in ms. */
+  retryMs?: number;
 };
 
 /** The hosts of a command: those whose agent answers, and those that could not be reached, with why. */
@@ -108,7 +110,7 @@ export class HostAgent implements AsyncDisposable {
    * @throws {NexcageError} the agent's own; `AGENT_LOST` or `CONNECTION_LOST` when it did not come back
    */
   async request<M extends Method>(method: M, params: Params<M>, options: RequestOptions): Promise<Result<M>> {
-    const { reconnectMs = 60_000, emit } = this.#options;
+    const { reconnectMs = 60_000, retryMs = 250, emit } = this.#options;
     let deadline: number | undefined;
     for (let losses = 0; ; ) {
       try {
@@ -130,7 +132,7 @@ export class HostAgent implements AsyncDisposable {
         }
         if (performance.now() > deadline) throw error;
         await this.#forget();
-        await sleep(250 + Math.random() * 250, undefined, { signal: options.signal });
+        await sleep(retryMs * (1 + Math.random()), undefined, { signal: options.signal });
       }
     }
   }
@@ -204,7 +206,7 @@ export class HostAgent implements AsyncDisposable {
   }
 
   async #connect(signal: AbortSignal): Promise<{ transport: Transport; session: AgentSession }> {
-    const { connect, emit } = this.#options;
+    const { connect, emit, retryMs = 250 } = this.#options;
     const { name, agentPath } = this.host;
     await using undo = new AsyncDisposableStack();
     const transport = undo.use(await connect(this.host, { signal }));
@@ -217,7 +219,7 @@ export class HostAgent implements AsyncDisposable {
         onLog: (line) => emit({ kind: "host.log", host: name, line }),
       }),
     );
-    if (this.#lock !== undefined) await relock(session, this.#lock, { host: name, signal });
+    if (this.#lock !== undefined) await relock(session, this.#lock, { host: name, retryMs, signal });
     undo.move();
     return { transport, session };
   }
@@ -237,7 +239,7 @@ export class HostAgent implements AsyncDisposable {
 async function relock(
   session: AgentSession,
   lock: { fleet: string; holder: LockHolder },
-  { host, signal }: { host: string; signal: AbortSignal },
+  { host, retryMs, signal }: { host: string; retryMs: number; signal: AbortSignal },
 ): Promise<void> {
   const deadline = performance.now() + limits.silenceMs + 10_000;
   for (;;) {
@@ -256,7 +258,7 @@ async function relock(
             cause: error,
           },
         );
-      await sleep(200, undefined, { signal });
+      await sleep(retryMs, undefined, { signal });
     }
   }
 }

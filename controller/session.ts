@@ -1,5 +1,5 @@
 import type { Readable, Writable } from "node:stream";
-import { CancellationTokenSource, ResponseError } from "vscode-jsonrpc/node";
+import { CancellationTokenSource, ConnectionError, ErrorCodes, ResponseError } from "vscode-jsonrpc/node";
 import { openConnection } from "../shared/connection.ts";
 import type { Features, LogLine } from "../shared/container.ts";
 import { asNexcageError, NexcageError } from "../shared/errors.ts";
@@ -102,8 +102,8 @@ export async function openSession(
   channel.stdin.on("error", () => {}); // its end is seen on stdout, and by `exited`
 
   async function finish(error: NexcageError | undefined): Promise<void> {
-    // Garbage says more than the end that we make of it; else how the agent ended says most.
-    if (error?.code === "AGENT_GARBAGE" || error?.code === "FRAME_TOO_LARGE") {
+    // What is no protocol ends the session; else how the agent ended says most.
+    if (error !== undefined && error.code !== "CONNECTION_LOST") {
       channel.destroy();
       endWith(describeGarbage(error, { host, agentPath }));
       return;
@@ -136,7 +136,8 @@ export async function openSession(
   connection.listen();
 
   const heartbeat = setInterval(() => {
-    connection.sendNotification("heartbeat", {}).catch(() => {}); // a dead channel ends the session by itself
+    // A dead channel ends the session by itself; until it has, this may fail, at once or later.
+    Promise.try(() => connection.sendNotification("heartbeat", {})).catch(() => {});
   }, limits.heartbeatMs);
   closed.promise.then(() => {
     clearInterval(heartbeat);
@@ -164,7 +165,8 @@ export async function openSession(
       ]);
       return parseResult(method, answer, host);
     } catch (error) {
-      // What a disposed connection says of itself is less than why it was.
+      // What a closed connection says of itself is less than why it was.
+      if (error instanceof ConnectionError || channelErrors.has(codeOf(error))) await closed.promise;
       if (end !== undefined)
         throw end.error ?? new NexcageError("CONNECTION_LOST", `the session with ${host} was closed`);
       throw requestError(error, host);
@@ -214,8 +216,16 @@ export async function openSession(
   } catch (error) {
     closing = true;
     channel.destroy();
+    endWith(undefined);
     throw error;
   }
+}
+
+/** What vscode-jsonrpc says when it could not write to the agent, or was ended while it waited. */
+const channelErrors = new Set<unknown>([ErrorCodes.MessageWriteError, ErrorCodes.PendingResponseRejected]);
+
+function codeOf(error: unknown): number | undefined {
+  return error instanceof ResponseError ? error.code : undefined;
 }
 
 function requireTalk(theirs: string, host: string): void {

@@ -6,7 +6,7 @@ import {
   StreamMessageReader,
   StreamMessageWriter,
 } from "vscode-jsonrpc/node";
-import { NexcageError } from "./errors.ts";
+import { hasCode, NexcageError } from "./errors.ts";
 import type { FrameGuard } from "./framing.ts";
 import { errorCode, limits } from "./protocol.ts";
 
@@ -32,20 +32,17 @@ export function openConnection(options: {
     ended = true;
     onEnd(error);
   };
-  // The guard's own error, before the reader wraps it in words of its own.
-  guard.once("error", (error) =>
-    end(
-      error instanceof NexcageError
-        ? error
-        : new NexcageError("CONNECTION_LOST", error.message, { cause: error }),
-    ),
-  );
+  const fail = (error: Error): void => {
+    if (error instanceof NexcageError) end(error);
+    else if (hasCode(error, "EPIPE", "ECONNRESET", "ERR_STREAM_DESTROYED", "ERR_STREAM_WRITE_AFTER_END"))
+      end(undefined);
+    else end(new NexcageError("PROTOCOL_ERROR", `the protocol failed: ${error.message}`, { cause: error }));
+  };
+  guard.once("error", fail); // before the reader wraps it in words of its own
   input.once("error", (error) =>
     end(new NexcageError("CONNECTION_LOST", `the channel failed: ${error.message}`, { cause: error })),
   );
-  connection.onError(([error]) =>
-    end(new NexcageError("PROTOCOL_ERROR", `the protocol failed: ${error.message}`, { cause: error })),
-  );
+  connection.onError(([error]) => fail(error));
   connection.onClose(() => end(undefined));
   return connection;
 }

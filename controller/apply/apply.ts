@@ -25,6 +25,8 @@ export type ApplyOptions = {
   /** Shows the plan and asks where it must; throws to stop here. */
   confirm: (plan: Plan) => Promise<void>;
   newOperationId: () => OperationId;
+  /** What ends within so long of its start, in ms, is told as having failed to start. */
+  settleMs?: number;
   emit: Emit;
   signal: AbortSignal;
 };
@@ -108,8 +110,6 @@ async function uploadImages(
   return { ready: changes.filter((change) => !gone.has(change)), failed };
 }
 
-/** What ends within this time of its start, in ms, is told as having failed to start. */
-const settleMs = 500;
 const lastLines = 10;
 
 /**
@@ -118,7 +118,7 @@ const lastLines = 10;
  */
 async function reportEarlyExits(
   outcomes: ChangeOutcome[],
-  { opened, emit, signal }: ApplyOptions,
+  { opened, emit, settleMs = 500, signal }: ApplyOptions,
 ): Promise<ChangeOutcome[]> {
   const started = outcomes.filter(
     (outcome) => outcome.kind === "done" && ["create", "replace", "start"].includes(outcome.change.kind),

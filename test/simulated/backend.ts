@@ -1,0 +1,119 @@
+import type { Backend, Live } from "../../agent/backends/backend.ts";
+import { NexcageError } from "../../shared/errors.ts";
+import type { ContainerId } from "../../shared/ids.ts";
+import type { ContainerSpec } from "../../shared/spec.ts";
+
+type Simulated = { spec: ContainerSpec; live: Live; foreign: boolean };
+
+/**
+ * The containers of a simulated host: they outlive its agents, as real ones do. What a correct agent
+ * never asks for is written down as a violation.
+ */
+export class SimulatedContainers {
+  readonly containers = new Map<ContainerId, Simulated>();
+  readonly violations: string[] = [];
+  #nextPid = 1_000;
+
+  addForeign(spec: ContainerSpec): void {
+    this.containers.set(spec.id, { spec, live: this.#process("running"), foreign: true });
+  }
+
+  create(spec: ContainerSpec): void {
+    if (this.containers.has(spec.id)) this.violations.push(`${spec.id} was created twice`);
+    this.containers.set(spec.id, { spec, live: this.#process("created"), foreign: false });
+  }
+
+  start(id: ContainerId): void {
+    const container = this.#own(id, "start");
+    if (container.live.status !== "created")
+      this.violations.push(`${id} was started while ${container.live.status}`);
+    container.live.status = "running";
+  }
+
+  end(id: ContainerId): void {
+    const container = this.#own(id, "end");
+    container.live = {
+      status: "stopped",
+      pid: 0,
+      exit: { exitCode: 0, finishedAt: new Date().toISOString() },
+    };
+  }
+
+  delete(id: ContainerId): void {
+    if (this.containers.get(id)?.foreign === true)
+      this.violations.push(`${id} is another's, and was deleted`);
+    this.containers.delete(id);
+  }
+
+  update(spec: ContainerSpec): void {
+    this.#own(spec.id, "update").spec = spec;
+  }
+
+  /** The host goes down and comes back: no process is left. */
+  reboot(): void {
+    for (const [id, container] of this.containers)
+      if (!container.foreign) this.containers.delete(id);
+      else container.live = this.#process("running");
+  }
+
+  #own(id: ContainerId, what: string): Simulated {
+    const container = this.containers.get(id);
+    if (container === undefined)
+      throw new NexcageError("CONTAINER_NOT_FOUND", `no simulated container ${id} to ${what}`);
+    if (container.foreign) this.violations.push(`${id} is another's, and got ${what}`);
+    return container;
+  }
+
+  #process(status: Live["status"]): Live {
+    const pid = this.#nextPid++;
+    return { status, pid, startTicks: String(pid), monitor: "alive" };
+  }
+}
+
+/**
+ * A backend that only keeps states, for one agent process. `alive` is asked before each change: it hangs
+ * for ever once that process was killed.
+ */
+export function simulatedBackend(host: SimulatedContainers, alive: () => Promise<void>): Backend {
+  const unsupported = (what: string): NexcageError =>
+    new NexcageError("BACKEND_UNAVAILABLE", `a simulated container has no ${what}`);
+  return {
+    name: "crun",
+    features: async () => ({ name: "crun", available: true, version: "simulated" }),
+    async create(spec, { keepFiles, onStep }) {
+      await alive();
+      await onStep("prepared");
+      await alive();
+      if (keepFiles) host.delete(spec.id);
+      host.create(spec);
+    },
+    async start(id) {
+      await alive();
+      host.start(id);
+    },
+    async observe(id) {
+      const found = host.containers.get(id);
+      return found === undefined ? undefined : { ...found.live };
+    },
+    ids: async () => [...host.containers.keys()],
+    async kill(id) {
+      await alive();
+      host.end(id);
+    },
+    async delete(id) {
+      await alive();
+      host.delete(id);
+    },
+    async update(spec) {
+      await alive();
+      host.update(spec);
+    },
+    pause: () => Promise.reject(unsupported("pause")),
+    resume: () => Promise.reject(unsupported("resume")),
+    ps: () => Promise.reject(unsupported("processes")),
+    exec: () => Promise.reject(unsupported("exec")),
+    // biome-ignore lint/correctness/useYield: a container that wrote nothing
+    logs: async function* () {},
+    bundle: ({ id }) => `/simulated/${id}`,
+  };
+}
