@@ -105,6 +105,7 @@ static void __attribute__((noreturn)) run_and_stay(const struct work *work, stru
   prctl(PR_SET_PDEATHSIG, SIGKILL); /* until it has answered, who gives up on it ends it */
   if (getppid() != parent)
     _exit(1);
+  setsid();
   prctl(PR_SET_CHILD_SUBREAPER, 1); /* the container's processes become its children */
   answer->lasting_pid = getpid();
   answer->failure.result = work->run(work->arguments, answer);

@@ -37,6 +37,7 @@ void log_open(struct log *log, const char *path, int64_t max_bytes) {
   log->path = path;
   log->max_bytes = max_bytes < LOG_MAX_BYTES_LEAST ? LOG_MAX_BYTES_LEAST : max_bytes;
   log->dropped = log->waiting = 0;
+  log_set_time(log);
   open_file(log);
 }
 
@@ -68,23 +69,30 @@ static size_t write_lines(struct log *log, const char *text, size_t length) {
   return done;
 }
 
-static size_t put_head(char *head, const char *stream, bool is_whole) {
-  static time_t second;
-  static char text[32];
+void log_set_time(struct log *log) {
   struct timespec now;
   struct tm utc;
   clock_gettime(CLOCK_REALTIME, &now);
-  if (now.tv_sec != second) {
-    second = now.tv_sec;
-    gmtime_r(&second, &utc);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+  if (now.tv_sec != log->second) {
+    log->second = now.tv_sec;
+    gmtime_r(&now.tv_sec, &utc);
+    strftime(log->time, sizeof log->time, "%Y-%m-%dT%H:%M:%S", &utc);
   }
-  return (size_t)snprintf(head, HEAD_MAX, "%s.%09ldZ %s %c ", text, now.tv_nsec, stream, is_whole ? 'F' : 'P');
+  snprintf(log->time + strlen("2026-01-01T00:00:00"), 16, ".%09ldZ", now.tv_nsec);
+}
+
+static size_t put_head(const struct log *log, char *head, const char *stream, bool is_whole) {
+  size_t time_length = strlen(log->time), stream_length = strlen(stream);
+  memcpy(head, log->time, time_length);
+  head[time_length] = ' ';
+  memcpy(head + time_length + 1, stream, stream_length);
+  memcpy(head + time_length + 1 + stream_length, is_whole ? " F " : " P ", 3);
+  return time_length + stream_length + 4;
 }
 
 static bool write_notice(struct log *log) {
   char line[256];
-  size_t head = put_head(line, "stderr", true);
+  size_t head = put_head(log, line, "stderr", true);
   int length = snprintf(line + head, sizeof line - head, "nexcage: %llu lines were dropped here: no space left\n",
                         (unsigned long long)log->dropped);
   if (write_lines(log, line, head + (size_t)length) == 0)
@@ -110,7 +118,7 @@ void log_line(struct log *log, const char *stream, bool is_whole, const char *te
     log_flush(log);
   if (is_over && log->size > 0)
     rotate(log);
-  log->waiting += put_head(log->batch + log->waiting, stream, is_whole);
+  log->waiting += put_head(log, log->batch + log->waiting, stream, is_whole);
   memcpy(log->batch + log->waiting, text, length);
   log->waiting += length;
   log->batch[log->waiting++] = '\n';

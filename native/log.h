@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 enum { LOG_LINE_MAX = 16 * 1024, LOG_MAX_BYTES_LEAST = 32 * 1024 };
 
@@ -17,11 +18,15 @@ struct log {
   int64_t max_bytes, size;
   int fd;
   uint64_t dropped;
+  time_t second; /* of `time` */
+  char time[40]; /* of the lines that come */
   size_t waiting; /* bytes of whole lines, not yet written */
   char batch[64 * 1024];
 };
 
 void log_open(struct log *log, const char *path, int64_t max_bytes);
+/* Lines get the time of the last call of this. */
+void log_set_time(struct log *log);
 /* `length` is at most LOG_LINE_MAX, without a newline. Is on disk after log_flush. */
 void log_line(struct log *log, const char *stream, bool is_whole, const char *text, size_t length);
 void log_flush(struct log *log);

@@ -69,6 +69,7 @@ static void put_lines(struct stream *stream) {
 
 /* A prompt has no newline: what waits longer is written as a part of a line. */
 static void put_parts(void) {
+  log_set_time(&output_log);
   for (int i = 0; i < 2; i++) {
     if (streams[i].length == 0)
       continue;
@@ -95,6 +96,7 @@ static size_t read_stream(struct stream *stream) {
   do
     count = read(stream->fd, stream->data + stream->length, sizeof stream->data - stream->length);
   while (count < 0 && errno == EINTR);
+  log_set_time(&output_log);
   if (count > 0) {
     stream->length += count;
     put_lines(stream);

@@ -104,6 +104,8 @@ export type Host = AsyncDisposable & {
   directory: string;
   /** Its `/proc`, seen from outside. */
   proc: string;
+  /** Of its first process, seen from outside; for nsenter. */
+  firstPid: string;
   nativeDirectory: string;
   rootfs: string;
   container(id: string): { root: string; id: string };
@@ -160,6 +162,7 @@ export async function startHost(): Promise<Host> {
     calls,
     directory,
     proc,
+    firstPid: first,
     nativeDirectory,
     rootfs,
     container,
@@ -269,6 +272,7 @@ function makeRootfs(rootfs: string): string {
     "touch",
     "tail",
     "grep",
+    "tr",
   ])
     execFileSync("ln", ["-s", "busybox", join(rootfs, "bin", name)]);
   return rootfs;
