@@ -8,6 +8,8 @@ export type Desired = {
   name: string;
   id: ContainerId;
   host: string;
+  /** `global`: one of its id on every host that fits. */
+  mode: "replicated" | "global";
   spec: ContainerSpec;
   dependsOn: string[];
   placement: string;
@@ -33,17 +35,29 @@ export type PlannedChange = {
   placement?: string | undefined;
   /** What to make; for `create`, `replace` and `update`. */
   spec?: ContainerSpec | undefined;
+  /** For an `update` of what does not run: start it afterwards. */
+  start?: boolean | undefined;
+  /** `protect: true`: this change destroys what must not be; the plan shows it, and is refused. */
+  protect?: boolean | undefined;
   /** Changes of this plan that come first, as `id@host`. */
-  after: string[];
+  after: readonly string[];
   place?: Place | undefined;
 };
 
+/** What stands in the way of a wanted container, or is left as it is. */
+export type Noted = { host: string; id: ContainerId; reason: string; place?: Place | undefined };
+
+/** Everything sorted by host, then id. */
 export type Plan = {
   fleet: string;
-  /** Sorted by host, then id; `keep` is listed too. */
+  /** `keep` is listed too. */
   changes: PlannedChange[];
-  /** What is there and not ours: named, never touched. */
-  refused: { host: string; id: ContainerId; reason: string; place?: Place | undefined }[];
+  /** Wanted, but what is there under its id is not ours: named, never touched. */
+  refused: Noted[];
+  /** Ours and not wanted any more, but left alone: without `prune`, or because its new host is not there. */
+  orphans: Noted[];
+  /** Hosts that could not be looked at, with how many containers are wanted there. */
+  unreachable: { host: string; containers: number }[];
 };
 
 export const changing: ReadonlySet<ChangeKind> = new Set([
