@@ -1,116 +1,147 @@
-import type { Logger } from "pino";
 import type { Observed } from "../shared/container.ts";
 import { NexcageError } from "../shared/errors.ts";
 import type { ContainerId } from "../shared/ids.ts";
-import type { OciState } from "../shared/oci.ts";
+import type { ContainerSpec } from "../shared/spec.ts";
 import type { Backend, Live } from "./backends/backend.ts";
-import { foreignOf, knownProcess, observedOf, stateOf } from "./observe.ts";
+import { requireBackend } from "./backends/router.ts";
+import type { Log } from "./log.ts";
+import { foreignOf, observedOf } from "./observe.ts";
 import type { Paths } from "./paths.ts";
+import type { LockFile } from "./state/lock.ts";
 import type { ContainerRecord, Records } from "./state/records.ts";
 import { openStateFiles } from "./state/state-file.ts";
 
 /**
- * What there is, looked at and told in one form. Looking heals the state file where it differs from the
- * living container.
+ * What there is, looked at and told in one form. Looking heals: a state file that differs from the living
+ * container is written again, and a container whose monitor was killed gets a reader of its output.
  */
 export type Inspector = {
-  readonly records: Records;
   find(id: ContainerId): Promise<Observed | undefined>;
   /** @throws {NexcageError} `CONTAINER_NOT_FOUND` */
   require(id: ContainerId): Promise<Observed>;
-  /** @throws {NexcageError} `CONTAINER_NOT_FOUND`, also where there is a container and no record of ours */
-  requireRecord(id: ContainerId): Promise<ContainerRecord>;
-  /** Looks at what was started just now. */
-  started(record: ContainerRecord): Promise<Observed>;
-  /** Sorted by id. */
+  /** Sorted by id. A record that cannot be read is logged, and does not hide the others. */
   list(): Promise<Observed[]>;
-  /** Removes the record and the state file. */
+  /** As `require`, for who holds the container's lock: the state file says the same when it returns. */
+  settled(id: ContainerId): Promise<Observed>;
+  /** Removes the state file, and the folder that it is in. */
   forget(id: ContainerId): Promise<void>;
 };
 
-export function openInspector(options: {
+export type InspectorOptions = {
   paths: Paths;
   records: Records;
   backends: Backend[];
-  log: Logger;
-  now: () => Date;
-}): Inspector {
-  const { paths, records, backends, log, now } = options;
-  const stateFiles = openStateFiles(paths);
+  lockFile: LockFile;
+  log: Log;
+};
 
-  async function observe(record: ContainerRecord, startedAt?: string): Promise<Observed> {
-    const backend = backends.find(({ name }) => name === record.backend);
-    const before = await stateFiles.read(record.id);
-    const live = await backend?.observe(record.id, knownProcess(before));
-    const state = stateOf({
-      record,
-      live,
-      bundle: backend?.bundle(record.spec) ?? paths.bundle(record.id),
-      before,
-      startedAt,
-    });
-    await heal(record.id, before, state);
-    return observedOf(record, state, live);
+export function openInspector({ paths, records, backends, lockFile, log }: InspectorOptions): Inspector {
+  const stateFiles = openStateFiles(paths);
+  const bundleOf = ({ id, source }: ContainerSpec): string =>
+    source.kind === "bundle" ? source.path : paths.bundle(id);
+
+  async function look(id: ContainerId): Promise<{ observed: Observed; live: Live | undefined } | undefined> {
+    const record = records.read(id);
+    if (record !== undefined) {
+      const live = await requireBackend(backends, record.backend).observe(id);
+      return { observed: observedOf(record, live, bundleOf(record.spec)), live };
+    }
+    for (const backend of backends) {
+      const live = await backend.observe(id);
+      if (live !== undefined) return { observed: foreignOf(id, backend.name, live), live };
+    }
+    return undefined;
   }
 
-  async function heal(id: ContainerId, before: OciState | undefined, state: OciState): Promise<void> {
-    if (JSON.stringify(before) === JSON.stringify(state)) return;
-    if (before !== undefined && before.status !== state.status)
-      log.info({ containerId: id, was: before.status, is: state.status }, "container state changed");
-    // A full or read-only /run must not hide what was observed.
+  async function writeState({ id, state }: Observed): Promise<void> {
+    if (stateFiles.says(id, state)) return;
+    // A full or read-only /run must not hide what was seen.
     await stateFiles
       .write(id, state)
       .catch((err: unknown) => log.warn({ err, containerId: id }, "could not write the state file"));
   }
 
-  /** What a backend has under a name that has no record. */
-  async function findForeign(id: ContainerId): Promise<Observed | undefined> {
-    for (const backend of backends) {
-      const live: Live | undefined = await backend.observe(id, undefined);
-      if (live !== undefined) return foreignOf(id, backend.name, live);
+  /** Only who holds the lock may write; who finds it taken leaves it to who has it. */
+  async function heal(id: ContainerId): Promise<void> {
+    const signal = AbortSignal.timeout(5_000);
+    await using lock = await lockFile(paths.containerLock(id), { wait: false, signal });
+    const found = lock === undefined ? undefined : await look(id);
+    if (found === undefined) return;
+    const { observed, live } = found;
+    if (live?.unwatched === true) {
+      log.warn(
+        { containerId: id },
+        "its monitor was killed: its exit code is lost, its output has a reader again",
+      );
+      await requireBackend(backends, observed.backend).watch(id);
     }
-    return undefined;
+    if (observed.spec !== undefined) await writeState(observed);
+  }
+
+  /** Looking succeeds also where healing cannot, such as for a user who may only read. */
+  async function healIfNeeded(observed: Observed, live: Live | undefined): Promise<void> {
+    const { id, spec, state } = observed;
+    const isTold = spec === undefined || stateFiles.says(id, state);
+    if (isTold && live?.unwatched !== true) return;
+    await heal(id).catch((err: unknown) => log.debug({ err, containerId: id }, "could not heal"));
   }
 
   async function find(id: ContainerId): Promise<Observed | undefined> {
-    const record = await records.read(id);
-    return record === undefined ? await findForeign(id) : await observe(record);
+    const found = await look(id);
+    if (found !== undefined) await healIfNeeded(found.observed, found.live);
+    return found?.observed;
   }
 
-  function notFound(id: ContainerId): NexcageError {
-    return new NexcageError("CONTAINER_NOT_FOUND", `container ${id} does not exist`, {
-      hint: "to see what does: nexcage-agent list",
-    });
+  async function observeAll(): Promise<Map<ContainerId, { backend: Backend; live: Live }>> {
+    const all = new Map<ContainerId, { backend: Backend; live: Live }>();
+    for (const backend of backends)
+      for (const [id, live] of await backend.observeAll()) all.set(id, { backend, live });
+    return all;
   }
 
   return {
-    records,
     find,
     async require(id) {
       const found = await find(id);
       if (found === undefined) throw notFound(id);
       return found;
     },
-    async requireRecord(id) {
-      const record = await records.read(id);
-      if (record === undefined) throw notFound(id);
-      return record;
-    },
-    started: (record) => observe(record, now().toISOString()),
     async list() {
-      const { records: known, broken } = await records.list();
-      for (const error of broken) log.error({ err: error }, "a container's record cannot be read");
-      const observed = await Promise.all(known.map((record) => observe(record)));
-      const ids = new Set<string>(known.map(({ id }) => id));
-      const others = (await Promise.all(backends.map((backend) => backend.ids()))).flat();
-      const foreign = await Promise.all(others.filter((id) => !ids.has(id)).map(findForeign));
-      return [...observed, ...foreign.filter((one) => one !== undefined)].sort((a, b) =>
-        a.id < b.id ? -1 : 1,
-      );
+      const { records: known, broken } = records.list();
+      for (const err of broken) log.error({ err, hint: err.hint }, "a container's record cannot be read");
+      const all = await observeAll();
+      const observed: Observed[] = [];
+      for (const record of known) {
+        const live =
+          all.get(record.id)?.live ?? (await requireBackend(backends, record.backend).observe(record.id));
+        const one = observedOf(record, live, bundleOf(record.spec));
+        await healIfNeeded(one, live);
+        observed.push(one);
+        all.delete(record.id);
+      }
+      for (const [id, { backend, live }] of all) observed.push(foreignOf(id, backend.name, live));
+      return observed.sort((a, b) => (a.id < b.id ? -1 : 1));
     },
-    async forget(id) {
-      await records.remove(id);
-      await stateFiles.remove(id);
+    async settled(id) {
+      const found = await look(id);
+      if (found === undefined) throw notFound(id);
+      if (found.observed.spec !== undefined) await writeState(found.observed);
+      return found.observed;
     },
+    forget: (id) => stateFiles.remove(id),
   };
 }
+
+export function notFound(id: ContainerId): NexcageError {
+  return new NexcageError("CONTAINER_NOT_FOUND", `container ${id} does not exist`, {
+    hint: "to see what does: nexcage-agent list",
+  });
+}
+
+/** A container as an operation finds it: its record is missing for one that we did not make. */
+export type Subject = {
+  id: ContainerId;
+  backend: Backend;
+  before: Observed;
+  record: ContainerRecord | undefined;
+};

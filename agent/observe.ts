@@ -1,46 +1,54 @@
 import type { Observed } from "../shared/container.ts";
+import type { ContainerId } from "../shared/ids.ts";
 import { annotation, type OciState, ociVersion } from "../shared/oci.ts";
-import type { Backend, Live } from "./backends/backend.ts";
+import type { BackendName } from "../shared/spec.ts";
+import type { Live } from "./backends/backend.ts";
 import type { ContainerRecord } from "./state/records.ts";
 
-/** The annotations in state JSON that only this agent reads: which process the pid was. */
-const startTicksAnnotation = "io.nexcage.pid-start-ticks";
-
-/** The process that a state file says the init is; undefined where it names none. */
-export function knownProcess(state: OciState | undefined): { pid: number; startTicks: string } | undefined {
-  const startTicks = state?.annotations?.[startTicksAnnotation];
-  if (state === undefined || startTicks === undefined || state.pid === 0 || state.status !== "running")
-    return undefined;
-  return { pid: state.pid, startTicks };
+/**
+ * A container of ours as it was seen: what its record and its backend know, in one. `live` is undefined
+ * when the backend has no trace of it, as after a reboot. Pure.
+ */
+export function observedOf(record: ContainerRecord, live: Live | undefined, bundle: string): Observed {
+  return {
+    id: record.id,
+    backend: record.backend,
+    state: stateOf(record, live, bundle),
+    ...(record.fleet !== undefined && { fleet: record.fleet }),
+    spec: record.spec,
+    digest: record.digest,
+    createdAt: record.createdAt,
+    ...(record.startedAt !== undefined && { startedAt: record.startedAt }),
+    ...(live?.exit !== undefined && { exit: live.exit }),
+    ...(live?.monitor !== undefined && { monitor: live.monitor }),
+  };
 }
 
-/**
- * The OCI state of a container as it was observed: what its record and its backend know, in one. What
- * `before` said of its start stays true while the process is the same. Pure.
- */
-export function stateOf(options: {
-  record: ContainerRecord;
-  live: Live | undefined;
-  bundle: string;
-  before: OciState | undefined;
-  startedAt?: string | undefined;
-}): OciState {
-  const { record, live, bundle, before } = options;
+/** A container that a backend has and that has no record, such as one that is just being made. Pure. */
+export function foreignOf(id: ContainerId, backend: BackendName, live: Live): Observed {
+  return {
+    id,
+    backend,
+    state: { ociVersion, id, status: live.status, pid: live.pid, bundle: "/" },
+    ...(live.exit !== undefined && { exit: live.exit }),
+    ...(live.monitor !== undefined && { monitor: live.monitor }),
+  };
+}
+
+function stateOf(record: ContainerRecord, live: Live | undefined, bundle: string): OciState {
   const exit = live?.exit;
-  const startedAt = options.startedAt ?? before?.annotations?.[annotation.started];
   const annotations: Record<string, string | undefined> = {
     ...record.spec.labels,
     [annotation.backend]: record.backend,
     [annotation.digest]: record.digest,
-    [annotation.created]: record.createdAt,
     [annotation.fleet]: record.fleet,
-    [annotation.started]: startedAt,
+    [annotation.created]: record.createdAt,
+    [annotation.started]: record.startedAt,
     [annotation.finished]: exit?.finishedAt,
     [annotation.exitCode]: exit?.exitCode?.toString(),
     [annotation.exitSignal]: exit?.signal?.toString(),
-    [annotation.oomKilled]: exit?.oomKilled === true ? "true" : undefined,
+    [annotation.oomKilled]: exit?.oomKilled?.toString(),
     [annotation.monitor]: live?.monitor === "lost" ? "lost" : undefined,
-    [startTicksAnnotation]: live?.startTicks,
   };
   return {
     ociVersion,
@@ -49,33 +57,7 @@ export function stateOf(options: {
     pid: live?.pid ?? 0,
     bundle,
     annotations: Object.fromEntries(
-      Object.entries(annotations).filter((entry): entry is [string, string] => entry[1] !== undefined),
+      Object.entries(annotations).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
     ),
-  };
-}
-
-/** What is told of a container that has a record. Pure. */
-export function observedOf(record: ContainerRecord, state: OciState, live: Live | undefined): Observed {
-  const startedAt = state.annotations?.[annotation.started];
-  return {
-    id: record.id,
-    backend: record.backend,
-    state,
-    ...(record.fleet !== undefined && { fleet: record.fleet }),
-    spec: record.spec,
-    digest: record.digest,
-    createdAt: record.createdAt,
-    ...(startedAt !== undefined && { startedAt }),
-    ...(live?.exit !== undefined && { exit: live.exit }),
-    ...(live?.monitor !== undefined && { monitor: live.monitor }),
-  };
-}
-
-/** What is told of a container that a backend has and we did not make. Pure. */
-export function foreignOf(id: Observed["id"], backend: Backend["name"], live: Live): Observed {
-  return {
-    id,
-    backend,
-    state: { ociVersion, id, status: live.status, pid: live.pid, bundle: "/" },
   };
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { NexcageError } from "../shared/errors.ts";
 
-/** The four roots below which the agent keeps all that it has on a host; absolute. */
+/** The four folders below which the agent keeps all that it has on a host; absolute. */
 export type Roots = { run: string; lib: string; log: string; lock: string };
 
 const defaults: Roots = {
@@ -13,50 +13,61 @@ const defaults: Roots = {
 };
 
 /** Where everything of a container is, and what is not one container's. */
-export type Paths = Roots & ReturnType<typeof pathsOf>;
+export type Paths = Roots & ReturnType<typeof pathsBelow>;
 
 /**
- * The paths of an agent: `NEXCAGE_RUN_DIR`, `NEXCAGE_LIB_DIR`, `NEXCAGE_LOG_DIR` and `NEXCAGE_LOCK_DIR` move
- * the roots, for tests and for two agents on one machine; `--root` moves the first.
- * @throws {NexcageError} `USAGE` for a root that is not absolute
+ * The paths of an agent. `--root` (or `NEXCAGE_RUN_DIR`) moves the OCI state and, into dot-folders beside it,
+ * all the rest: two agents with two roots share nothing. `NEXCAGE_LIB_DIR`, `NEXCAGE_LOG_DIR` and
+ * `NEXCAGE_LOCK_DIR` move one of the others.
+ * @throws {NexcageError} `USAGE` for a folder that is not absolute
  */
-export function agentPaths(environment: NodeJS.ProcessEnv, root?: string): Paths {
+export function agentPaths(environment: NodeJS.ProcessEnv, root = environment.NEXCAGE_RUN_DIR): Paths {
+  const base = root === undefined || root === defaults.run ? defaults : rootsBelow(root);
   const roots: Roots = {
-    run: root ?? environment.NEXCAGE_RUN_DIR ?? defaults.run,
-    lib: environment.NEXCAGE_LIB_DIR ?? defaults.lib,
-    log: environment.NEXCAGE_LOG_DIR ?? defaults.log,
-    lock: environment.NEXCAGE_LOCK_DIR ?? defaults.lock,
+    run: base.run,
+    lib: environment.NEXCAGE_LIB_DIR ?? base.lib,
+    log: environment.NEXCAGE_LOG_DIR ?? base.log,
+    lock: environment.NEXCAGE_LOCK_DIR ?? base.lock,
   };
   for (const path of Object.values(roots))
-    if (!path.startsWith("/"))
+    if (!path.startsWith("/") || path.includes("\0"))
       throw new NexcageError("USAGE", `${JSON.stringify(path)} is not an absolute path`);
-  return { ...roots, ...pathsOf(roots) };
+  return { ...roots, ...pathsBelow(roots) };
 }
 
-function pathsOf({ run, lib, log, lock }: Roots) {
+function rootsBelow(root: string): Roots {
+  return { run: root, lib: join(root, ".lib"), log: join(root, ".log"), lock: join(root, ".lock") };
+}
+
+function pathsBelow({ run, lib, log, lock }: Roots) {
   return {
-    /** libcrun's own state; an id never begins with a dot. */
+    /** libcrun's own state. An id never begins with a dot. */
     crunRoot: join(run, ".crun"),
-    /** Below it is each container's cgroup; two agents on one machine have two. */
-    cgroup: run === defaults.run ? "/nexcage" : `/nexcage-${shortHash(run)}`,
-    containerRun: (id: string) => join(run, id),
+    /** `linux.cgroupsPath` of a container: below a folder of this root's, because libcrun's own choice is `/ID`. */
+    cgroup: (id: string) => `/${cgroupFolder(run)}/${id}`,
+    stateFolder: (id: string) => join(run, id),
     stateFile: (id: string) => join(run, id, "state.json"),
+    /** The pipes between a container and its monitor. */
     io: (id: string) => join(run, id, "io"),
     records: join(lib, "containers"),
     record: (id: string) => join(lib, "containers", `${id}.json`),
     bundle: (id: string) => join(lib, "bundles", id),
-    bundles: join(lib, "bundles"),
-    exit: (id: string) => join(lib, "exits", `${id}.json`),
     exits: join(lib, "exits"),
-    journal: join(lib, "journal"),
+    exit: (id: string) => join(lib, "exits", `${id}.json`),
+    journals: join(lib, "journal"),
     images: join(lib, "images"),
     uploads: join(lib, "uploads"),
     logFile: (id: string) => join(log, `${id}.log`),
     containerLock: (id: string) => join(lock, `container-${id}`),
-    fleetLock: (fleet: string) => join(lock, `fleet-${encodeURIComponent(fleet)}`),
+    fleetLock: (fleet: string) => join(lock, `fleet-${shortHash(fleet)}`),
+    journalLock: (journal: string) => join(lock, `journal-${journal}`),
   };
 }
 
+function cgroupFolder(run: string): string {
+  return run === defaults.run ? "nexcage" : `nexcage-${shortHash(run)}`;
+}
+
 function shortHash(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 8);
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }

@@ -1,466 +1,230 @@
 import { release } from "node:os";
-import { setTimeout as sleep } from "node:timers/promises";
-import type { Logger } from "pino";
 import type { Change, Features, LockHolder, LogLine, Observed, ProcessInfo } from "../shared/container.ts";
-import { changedFields } from "../shared/costs.ts";
-import { asNexcageError, NexcageError } from "../shared/errors.ts";
+import { NexcageError } from "../shared/errors.ts";
 import type { ContainerId, Digest, OperationId } from "../shared/ids.ts";
 import { ociVersion } from "../shared/oci.ts";
 import { protocolVersion } from "../shared/protocol.ts";
-import { type ContainerSpec, defaultStopGracePeriodMs, specDigest } from "../shared/spec.ts";
+import type { ContainerSpec } from "../shared/spec.ts";
 import { version } from "../shared/version.ts";
-import type { Backend, ExecRequest, ExecSession, LogRequest } from "./backends/backend.ts";
+import type { Backend, ExecRequest, ExecSession, LogRequest, OnStep } from "./backends/backend.ts";
+import { requireBackend } from "./backends/router.ts";
 import { cgroupMode } from "./cgroups.ts";
 import { lockFleet } from "./fleet-lock.ts";
 import type { ImageStore } from "./images/store.ts";
-import { type Inspector, openInspector } from "./inspect.ts";
+import { openInspector } from "./inspect.ts";
+import type { Lazy } from "./lazy.ts";
+import type { Log } from "./log.ts";
+import { deleteContainer } from "./operations/delete.ts";
+import { createContainer, replaceContainer } from "./operations/make.ts";
+import type { Parts } from "./operations/parts.ts";
+import { recoverAll } from "./operations/recover.ts";
+import { startContainer } from "./operations/start.ts";
+import { killContainer, stopContainer } from "./operations/stop.ts";
+import { updateContainer } from "./operations/update.ts";
 import type { Paths } from "./paths.ts";
-import { settleCutOff } from "./recovery.ts";
-import { type Intent, type Journal, openJournal } from "./state/journal.ts";
-import { type LockFile, lockContainer } from "./state/lock.ts";
-import { type ContainerRecord, openRecords } from "./state/records.ts";
+import { readNames } from "./state/files.ts";
+import { openJournal } from "./state/journal.ts";
+import type { LockFile } from "./state/lock.ts";
+import { openRecords } from "./state/records.ts";
 
 export type { ExecSession } from "./backends/backend.ts";
 
-/** All that the runtime works with: the product composes it in `compose.ts`, tests compose their own. */
+/** All that a runtime uses of the world: the product composes it in `compose.ts`, tests compose their own. */
 export type RuntimeDependencies = {
   paths: Paths;
   backends: Backend[];
-  images: ImageStore;
+  /** Opened with its first use; the runtime closes it. */
+  images: Lazy<ImageStore>;
   lockFile: LockFile;
-  /** How long a command waits for another on the same container, in ms. */
+  /** How long a command waits for another one on the same container. */
   lockTimeoutMs: number;
   hostname: string;
   now: () => Date;
+  /** A name for a file of this process, unique on the host. */
   newId: () => string;
-  log: Logger;
-  /** Told of each step of each operation before the next one; what it throws or waits for, they do. */
-  onStep?: ((step: string) => void | Promise<void>) | undefined;
-};
-
-/** What each change is asked with; see the protocol. */
-export type ChangeOptions = {
-  operationId: OperationId;
-  fleet?: string | undefined;
-  signal: AbortSignal;
-  onStep?: ((step: string) => void) | undefined;
+  log: Log;
+  /** Told each step of each operation before it is done, once its intent is on disk. */
+  onStep?: ((event: { operationId: OperationId; step: string }) => void | Promise<void>) | undefined;
 };
 
 type Waiting = { signal: AbortSignal };
 
+/** What every change carries; with `fleet`, a container of another owner is `CONTAINER_NOT_OWNED`. */
+export type ChangeOptions = Waiting & {
+  operationId: OperationId;
+  fleet?: string | undefined;
+  /** Told the steps of this change. */
+  onStep?: OnStep | undefined;
+};
+
 /**
- * The lifecycle of containers on this host: the one API below the command line and the server. Changes
- * are journalled, locked and done once; what is told is what was observed.
+ * The containers of this host: the one API below the command line and the server. Each change is
+ * journalled: its operation id sent again, to this or another agent, gives what is recorded and never
+ * acts twice. What is told is what was seen; `changed` compares before and after.
  */
 export interface Runtime extends AsyncDisposable {
-  readonly images: ImageStore;
   features(): Promise<Features>;
+  /** Sorted by id. */
   list(options: Waiting): Promise<Observed[]>;
-  /** @throws {NexcageError} `CONTAINER_NOT_FOUND` */
+  /** @throws {NexcageError} `CONTAINER_NOT_FOUND`, as all that follow */
   state(id: ContainerId, options: Waiting): Promise<Observed>;
   ps(id: ContainerId, options: Waiting): Promise<ProcessInfo[]>;
-  /** @throws {NexcageError} `CONTAINER_EXISTS`, and what the backend's `create` throws */
+
+  /**
+   * With `start` it is started in the same operation. That it ends at once is no error: the answer shows
+   * it stopped, and how.
+   * @throws {NexcageError} `CONTAINER_EXISTS`, and what Backend's `create` throws; then nothing of it is left
+   */
   create(spec: ContainerSpec, options: ChangeOptions & { start?: boolean | undefined }): Promise<Change>;
-  /** Stops and deletes what is there, and makes it anew. */
+  /**
+   * Stops what is there, puts the new one in its place, and with `start` starts it. When that fails, the
+   * old one is back, running if it was. Where there is none it is made.
+   */
   replace(spec: ContainerSpec, options: ChangeOptions & { start?: boolean | undefined }): Promise<Change>;
-  /** @throws {NexcageError} `SPEC_REFUSED` where a field that differs needs a new container */
+  /** @throws {NexcageError} `SPEC_REFUSED` where a changed field cannot change in place (shared/costs.ts) */
   update(spec: ContainerSpec, options: ChangeOptions): Promise<Change>;
-  /** Starts what was created, or again what has stopped, over the files that it had. */
+  /** Of a stopped one too: it is made again over its files. */
   start(id: ContainerId, options: ChangeOptions): Promise<Change>;
-  /** Its stop signal, then SIGKILL when the grace period is over. */
+  /** Its stop signal, its grace period (or `gracePeriodMs`), SIGKILL. */
   stop(id: ContainerId, options: ChangeOptions & { gracePeriodMs?: number | undefined }): Promise<Change>;
+  /**
+   * `signalName` with or without SIG, or a number; `all`: to each of its processes. To a stopped one: success.
+   * @throws {NexcageError} `USAGE` for what is no signal
+   */
   kill(
     id: ContainerId,
     signalName: string,
     options: ChangeOptions & { all?: boolean | undefined },
   ): Promise<Change>;
-  /** @throws {NexcageError} `CONTAINER_RUNNING` without `force` */
-  delete(id: ContainerId, options: ChangeOptions & { force?: boolean | undefined }): Promise<Change>;
+  /**
+   * With `force` a running one is stopped first, as `stop` does.
+   * @throws {NexcageError} `CONTAINER_RUNNING` without `force`
+   */
+  delete(
+    id: ContainerId,
+    options: ChangeOptions & { force?: boolean | undefined; gracePeriodMs?: number | undefined },
+  ): Promise<Change>;
+
+  /** @throws {NexcageError} `CONTAINER_NOT_RUNNING`, `EXEC_FAILED` with `details.exitCode` */
   exec(id: ContainerId, request: ExecRequest, options: Waiting): Promise<ExecSession>;
   logs(id: ContainerId, request: LogRequest, options: Waiting): AsyncIterable<LogLine[]>;
+
+  /** Their results have arrived: they may be forgotten. */
   acknowledge(operationIds: OperationId[]): void;
-  /** @throws {NexcageError} `LOCK_HELD` at once, with its holder */
+  /** @throws {NexcageError} `LOCK_HELD` at once, with the holder in `details.holder` */
   lockFleet(fleet: string, holder: LockHolder, options: Waiting): Promise<AsyncDisposable>;
+
+  readonly images: Pick<ImageStore, "missing" | "begin" | "chunk" | "commit" | "cancel">;
+  /** Removes the images that no container and no open session uses. */
   pruneImages(): Promise<Digest[]>;
 }
 
-/** Opens the runtime, once it has finished or undone what agents that are gone left behind. */
-export async function openRuntime(
-  dependencies: RuntimeDependencies,
-  { signal }: { signal: AbortSignal },
-): Promise<Runtime> {
-  const { paths, lockFile, newId, now, log, backends } = dependencies;
-  const journal = await openJournal({ folder: paths.journal, lockFile, newId, now, signal });
+/** Opens the runtime, once what agents that are gone left unfinished is finished or undone. */
+export async function openRuntime(dependencies: RuntimeDependencies, { signal }: Waiting): Promise<Runtime> {
+  const { paths, backends, hostname, lockFile } = dependencies;
+  const journal = await openJournal({ ...dependencies, signal });
   const records = openRecords(paths);
-  const inspector = openInspector({ paths, records, backends, log, now });
-  const runtime = new ContainerRuntime({ ...dependencies, journal, inspector });
-  await journal.recover((operation) => settleCutOff(operation, { ...dependencies, inspector, signal }));
-  return runtime;
+  const inspector = openInspector({ ...dependencies, records });
+  const parts: Parts = { ...dependencies, journal, records, inspector };
+  const prune = coalesce(() => pruneImages(parts));
+  await recoverAll(parts, { signal });
+
+  async function pruneAfter(changing: Promise<Change>): Promise<Change> {
+    const change = await changing;
+    if (change.changed)
+      await prune().catch((err: unknown) => dependencies.log.warn({ err }, "could not remove unused images"));
+    return change;
+  }
+
+  async function requireRunning(id: ContainerId): Promise<Backend> {
+    const { backend, state } = await inspector.require(id);
+    if (state.status === "running") return requireBackend(backends, backend);
+    throw new NexcageError("CONTAINER_NOT_RUNNING", `container ${id} is ${state.status}`, {
+      hint: `start it first: nexcage-agent start ${id}`,
+    });
+  }
+
+  return {
+    images: lazyImages(dependencies.images),
+    async features() {
+      return {
+        agentVersion: version,
+        protocol: protocolVersion,
+        ociVersion,
+        hostname,
+        kernel: release(),
+        architecture: process.arch,
+        cgroups: await cgroupMode(),
+        backends: await Promise.all(backends.map((backend) => backend.features())),
+      };
+    },
+    list: () => inspector.list(),
+    state: (id) => inspector.require(id),
+    async ps(id) {
+      const { backend, state } = await inspector.require(id);
+      return state.pid === 0 ? [] : await requireBackend(backends, backend).ps(id);
+    },
+
+    create: (spec, options) => createContainer(parts, spec, options),
+    replace: (spec, options) => pruneAfter(replaceContainer(parts, spec, options)),
+    update: (spec, options) => updateContainer(parts, spec, options),
+    start: (id, options) => startContainer(parts, id, options),
+    stop: (id, options) => stopContainer(parts, id, options),
+    kill: (id, signalName, options) => killContainer(parts, id, signalName, options),
+    delete: (id, options) => pruneAfter(deleteContainer(parts, id, options)),
+
+    async exec(id, request, options) {
+      const backend = await requireRunning(id);
+      return await backend.exec(id, request, options);
+    },
+    async *logs(id, request, options) {
+      const { backend } = await inspector.require(id);
+      yield* requireBackend(backends, backend).logs(id, request, options);
+    },
+
+    acknowledge: (operationIds) => journal.acknowledge(operationIds),
+    lockFleet: (fleet, holder, options) =>
+      lockFleet(paths.fleetLock(fleet), { fleet, holder, lockFile, ...options }),
+    pruneImages: prune,
+    async [Symbol.asyncDispose]() {
+      await journal[Symbol.asyncDispose]();
+      await dependencies.images[Symbol.asyncDispose]();
+    },
+  };
 }
 
-type Parts = RuntimeDependencies & { journal: Journal; inspector: Inspector };
-
-/** How often a container that was told to stop is looked at, in ms. */
-const stopPollMs = 20;
-/** How long the kernel may take to end what got SIGKILL, in ms. */
-const killTimeoutMs = 10_000;
-
-class ContainerRuntime implements Runtime {
-  readonly #parts: Parts;
-
-  constructor(parts: Parts) {
-    this.#parts = parts;
-  }
-
-  get images(): ImageStore {
-    return this.#parts.images;
-  }
-
-  async features(): Promise<Features> {
-    const { backends, hostname } = this.#parts;
-    return {
-      agentVersion: version,
-      protocol: protocolVersion,
-      ociVersion,
-      hostname,
-      kernel: release(),
-      architecture: process.arch,
-      cgroups: await cgroupMode(),
-      backends: await Promise.all(backends.map((backend) => backend.features())),
-    };
-  }
-
-  list({ signal }: Waiting): Promise<Observed[]> {
-    signal.throwIfAborted();
-    return this.#parts.inspector.list();
-  }
-
-  async state(id: ContainerId, { signal }: Waiting): Promise<Observed> {
-    signal.throwIfAborted();
-    return await this.#parts.inspector.require(id);
-  }
-
-  async ps(id: ContainerId, options: Waiting): Promise<ProcessInfo[]> {
-    const { backend } = await this.state(id, options);
-    return await this.#backend(backend).ps(id);
-  }
-
-  create(spec: ContainerSpec, options: ChangeOptions & { start?: boolean }): Promise<Change> {
-    return this.#change("create", spec.id, { ...options, ...startOf(options) }, async (step) => {
-      const { inspector } = this.#parts;
-      if ((await inspector.find(spec.id)) !== undefined)
-        throw new NexcageError("CONTAINER_EXISTS", `container ${spec.id} already exists`, {
-          hint: `to see it: nexcage-agent state ${spec.id}`,
-        });
-      await step.begin();
-      await this.#make(spec, options, step.reach);
-      return { changed: true, container: await inspector.require(spec.id) };
-    });
-  }
-
-  replace(spec: ContainerSpec, options: ChangeOptions & { start?: boolean }): Promise<Change> {
-    return this.#change("replace", spec.id, { ...options, ...startOf(options) }, async (step) => {
-      const { inspector } = this.#parts;
-      const record = await this.#requireOurs(spec.id, options);
-      await step.begin();
-      await this.#stop(record, { signal: options.signal });
-      await step.reach("stopped");
-      await inspector.records.write({ ...record, doomed: true });
-      await step.reach("doomed");
-      await this.#remove(record, options, step.reach);
-      await this.#make(spec, options, step.reach);
-      return { changed: true, container: await inspector.require(spec.id) };
-    });
-  }
-
-  update(spec: ContainerSpec, options: ChangeOptions): Promise<Change> {
-    return this.#change("update", spec.id, options, async (step) => {
-      const { inspector } = this.#parts;
-      const record = await this.#requireOurs(spec.id, options);
-      const changes = changedFields(record.spec, spec);
-      const cold = changes.filter(({ cost }) => cost !== "hot");
-      if (cold.length > 0)
-        throw new NexcageError(
-          "SPEC_REFUSED",
-          `${spec.id}: ${cold.map(({ field }) => field).join(", ")} cannot change while a container lives`,
-          { hint: "replace it: nexcage fleet apply plans that" },
-        );
-      if (changes.length === 0) return { changed: false, container: await inspector.require(spec.id) };
-      await step.begin();
-      const { state } = await inspector.require(spec.id);
-      if (state.status !== "stopped" && changes.some(({ field }) => field.startsWith("resources.")))
-        await this.#backend(record.backend).update(spec);
-      await step.reach("updated");
-      await inspector.records.write({
-        ...record,
-        spec,
-        digest: specDigest(spec),
-        operationId: options.operationId,
-      });
-      return { changed: true, container: await inspector.require(spec.id) };
-    });
-  }
-
-  start(id: ContainerId, options: ChangeOptions): Promise<Change> {
-    return this.#change("start", id, options, async (step) => {
-      const { inspector } = this.#parts;
-      const record = await this.#requireOurs(id, options);
-      const before = await inspector.require(id);
-      if (before.state.status === "running") return { changed: false, container: before };
-      await step.begin();
-      const backend = this.#backend(record.backend);
-      if (before.state.status === "paused") await backend.resume(id);
-      else {
-        // An OCI container starts once: what has stopped is made again, over the files that it had.
-        if (before.state.status === "stopped")
-          await backend.create(record.spec, { keepFiles: true, signal: options.signal, onStep: step.reach });
-        await backend.start(id);
-      }
-      await step.reach("started");
-      return { changed: true, container: await inspector.started(record) };
-    });
-  }
-
-  stop(id: ContainerId, options: ChangeOptions & { gracePeriodMs?: number }): Promise<Change> {
-    return this.#change("stop", id, options, async (step) => {
-      const { inspector } = this.#parts;
-      const record = await this.#requireOurs(id, options);
-      const before = await inspector.require(id);
-      if (before.state.status === "stopped") return { changed: false, container: before };
-      await step.begin();
-      await this.#stop(record, options);
-      return { changed: true, container: await inspector.require(id) };
-    });
-  }
-
-  kill(id: ContainerId, signalName: string, options: ChangeOptions & { all?: boolean }): Promise<Change> {
-    return this.#change("kill", id, options, async (step) => {
-      const { inspector } = this.#parts;
-      const record = await this.#requireOurs(id, options);
-      const before = await inspector.require(id);
-      if (before.state.status === "stopped") return { changed: false, container: before };
-      await step.begin();
-      await this.#backend(record.backend).kill(id, signalName, { all: options.all ?? false });
-      return { changed: true, container: await inspector.require(id) };
-    });
-  }
-
-  delete(id: ContainerId, options: ChangeOptions & { force?: boolean }): Promise<Change> {
-    return this.#change("delete", id, options, async (step) => {
-      const { inspector } = this.#parts;
-      const record = await this.#requireOurs(id, options);
-      const { state } = await inspector.require(id);
-      if (state.status !== "stopped" && state.status !== "created" && options.force !== true)
-        throw new NexcageError("CONTAINER_RUNNING", `container ${id} is ${state.status}`, {
-          hint: "stop it first, or delete it with --force",
-        });
-      await step.begin();
-      if (state.status === "running") await this.#stop(record, options);
-      await step.reach("stopped");
-      await this.#remove(record, options, step.reach);
-      return { changed: true };
-    });
-  }
-
-  async exec(id: ContainerId, request: ExecRequest, options: Waiting): Promise<ExecSession> {
-    const { backend, state } = await this.state(id, options);
-    if (state.status !== "running")
-      throw new NexcageError("CONTAINER_NOT_RUNNING", `container ${id} is ${state.status}`, {
-        hint: `start it first: nexcage-agent start ${id}`,
-      });
-    return await this.#backend(backend).exec(id, request, options);
-  }
-
-  async *logs(id: ContainerId, request: LogRequest, options: Waiting): AsyncIterable<LogLine[]> {
-    const { backend } = await this.state(id, options);
-    yield* this.#backend(backend).logs(id, request, options);
-  }
-
-  acknowledge(operationIds: OperationId[]): void {
-    this.#parts.journal.acknowledge(operationIds);
-  }
-
-  lockFleet(fleet: string, holder: LockHolder, options: Waiting): Promise<AsyncDisposable> {
-    const { lockFile, paths } = this.#parts;
-    return lockFleet(paths.fleetLock(fleet), { fleet, holder, lockFile, ...options });
-  }
-
-  pruneImages(): Promise<Digest[]> {
-    const { images, inspector } = this.#parts;
-    return images.prune(async () => {
-      const { records } = await inspector.records.list();
-      return records.flatMap(({ spec }) => (spec.source.kind === "image" ? [spec.source.digest] : []));
-    });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#parts.journal[Symbol.asyncDispose]();
-    await this.#parts.images[Symbol.asyncDispose]();
-  }
-
-  /**
-   * What all changes share: the container's lock, the answer of the same operation if it was done before,
-   * and the journal around the work, from where the work says that it begins. An operation that never
-   * began left nothing, and is not recorded.
-   */
-  async #change(
-    kind: Intent["kind"],
-    id: ContainerId,
-    options: ChangeOptions & { start?: boolean },
-    work: (step: { begin(): Promise<void>; reach(step: string): Promise<void> }) => Promise<Change>,
-  ): Promise<Change> {
-    const { journal, lockFile, lockTimeoutMs, paths, now, log } = this.#parts;
-    const { operationId, signal } = options;
-    await using _lock = await lockContainer(lockFile, paths.containerLock(id), {
-      id,
-      timeoutMs: lockTimeoutMs,
-      signal,
-    });
-    const before = await journal.find(operationId);
-    if (before !== undefined) {
-      if ("change" in before) return before.change;
-      throw new NexcageError(before.error.code, before.error.message, before.error);
-    }
-    let begun = false;
-    const reach = async (step: string): Promise<void> => {
-      log.debug({ containerId: id, operationId, kind, step }, "operation step");
-      options.onStep?.(step);
-      await this.#parts.onStep?.(`${kind}.${step}`);
-    };
-    const begin = async (): Promise<void> => {
-      const intent = { operationId, kind, id, at: now().toISOString(), ...startOf(options) };
-      begun = true;
-      await journal.begin(intent);
-      await reach("begun");
-    };
-    try {
-      const change = await work({ begin, reach });
-      if (begun) await journal.end(operationId, { change });
-      await reach("ended");
-      return change;
-    } catch (cause) {
-      const error = asNexcageError(cause);
-      // A full disk must not hide what failed; the next agent settles what is not recorded.
-      if (begun)
-        await journal
-          .end(operationId, { error: error.toJSON() })
-          .catch((err: unknown) => log.warn({ err, operationId }, "could not record how an operation ended"));
-      throw error;
-    }
-  }
-
-  /** From nothing to a container that stands: its record is written last, and says that it does. */
-  async #make(
-    spec: ContainerSpec,
-    options: ChangeOptions & { start?: boolean },
-    reach: (step: string) => Promise<void>,
-  ): Promise<void> {
-    const { inspector, now } = this.#parts;
-    const { operationId, fleet, signal } = options;
-    const backend = this.#backend(spec.runtime);
-    await using undo = new AsyncDisposableStack();
-    await backend.create(spec, { keepFiles: false, signal, onStep: reach });
-    // With a signal of its own: ours may be the reason why it is undone.
-    undo.defer(() => backend.delete(spec.id, { signal: AbortSignal.timeout(30_000) }));
-    await reach("created");
-    const record: ContainerRecord = {
-      id: spec.id,
-      backend: backend.name,
-      spec,
-      digest: specDigest(spec),
-      ...(fleet !== undefined && { fleet }),
-      createdAt: now().toISOString(),
-      operationId,
-    };
-    undo.defer(() => inspector.forget(spec.id));
-    await inspector.records.write(record);
-    await reach("recorded");
-    if (options.start === true) {
-      await backend.start(spec.id);
-      await reach("started");
-      await inspector.started(record);
-    }
-    undo.move();
-  }
-
-  /** The stop signal, the grace period, SIGKILL; returns once it is observed to have stopped. */
-  async #stop(
-    record: ContainerRecord,
-    { signal, gracePeriodMs }: { signal: AbortSignal; gracePeriodMs?: number | undefined },
-  ): Promise<void> {
-    const { id, spec } = record;
-    const backend = this.#backend(record.backend);
-    const { state } = await this.#parts.inspector.require(id);
-    if (state.status === "stopped") return;
-    if (state.status === "paused") await backend.resume(id);
-    if (state.status !== "created") {
-      await this.#signal(backend, id, spec.stopSignal ?? "SIGTERM");
-      const graceMs = gracePeriodMs ?? spec.stopGracePeriodMs ?? defaultStopGracePeriodMs;
-      if (await this.#hasStopped(record, { withinMs: graceMs, signal })) return;
-    }
-    await this.#signal(backend, id, "SIGKILL");
-    if (await this.#hasStopped(record, { withinMs: killTimeoutMs, signal })) return;
-    throw new NexcageError(
-      "TIMED_OUT",
-      `container ${id} did not end within ${killTimeoutMs / 1_000} s of SIGKILL`,
-      {
-        hint: `a process that hangs in the kernel? ps -o pid,stat,wchan -p ${state.pid}`,
-      },
-    );
-  }
-
-  /** A container that ends by itself just now needs no signal any more. */
-  async #signal(backend: Backend, id: ContainerId, name: string): Promise<void> {
-    try {
-      await backend.kill(id, name, { all: false });
-    } catch (error) {
-      if (asNexcageError(error).code !== "CONTAINER_NOT_RUNNING") throw error;
-    }
-  }
-
-  async #hasStopped(
-    record: ContainerRecord,
-    { withinMs, signal }: { withinMs: number; signal: AbortSignal },
-  ): Promise<boolean> {
-    const deadline = performance.now() + withinMs;
-    for (;;) {
-      const { state } = await this.#parts.inspector.require(record.id);
-      if (state.status === "stopped") return true;
-      if (performance.now() >= deadline) return false;
-      await sleep(Math.min(stopPollMs, Math.max(deadline - performance.now(), 1)), undefined, { signal });
-    }
-  }
-
-  /** All of a container; its record last, so that what is cut off here is seen and finished. */
-  async #remove(
-    record: ContainerRecord,
-    { signal }: Waiting,
-    reach: (step: string) => Promise<void>,
-  ): Promise<void> {
-    await this.#backend(record.backend).delete(record.id, { signal });
-    await reach("removed");
-    await this.#parts.inspector.forget(record.id);
-    await reach("forgotten");
-  }
-
-  /** @throws {NexcageError} `CONTAINER_NOT_FOUND`, `CONTAINER_NOT_OWNED` */
-  async #requireOurs(id: ContainerId, { fleet }: { fleet?: string | undefined }): Promise<ContainerRecord> {
-    const record = await this.#parts.inspector.requireRecord(id);
-    if (fleet === undefined || record.fleet === fleet) return record;
-    const owner = record.fleet === undefined ? "was made by hand" : `belongs to fleet ${record.fleet}`;
-    throw new NexcageError("CONTAINER_NOT_OWNED", `container ${id} ${owner}, not to fleet ${fleet}`, {
-      hint: "give the container of this fleet another name",
-      details: { id, owner: record.fleet },
-    });
-  }
-
-  #backend(name: string): Backend {
-    const backend = this.#parts.backends.find((one) => one.name === name);
-    if (backend !== undefined) return backend;
-    throw new NexcageError("BACKEND_UNAVAILABLE", `this agent has no backend ${JSON.stringify(name)}`);
-  }
+async function pruneImages({ images, paths, records }: Parts): Promise<Digest[]> {
+  if (readNames(paths.images).length === 0) return [];
+  const store = await images();
+  return await store.prune(async () =>
+    records
+      .list()
+      .records.flatMap(({ spec: { source } }) => (source.kind === "image" ? [source.digest] : [])),
+  );
 }
 
-function startOf({ start }: { start?: boolean | undefined }): { start?: true } {
-  return start === true ? { start } : {};
+/** The image store's calls, each of which opens it where it is not open yet. */
+function lazyImages(store: Lazy<ImageStore>): Runtime["images"] {
+  return {
+    missing: async (digests) => (await store()).missing(digests),
+    begin: async (image) => (await store()).begin(image),
+    chunk: async (upload, offset, data) => (await store()).chunk(upload, offset, data),
+    commit: async (upload, options) => (await store()).commit(upload, options),
+    cancel: async (upload) => (await store()).cancel(upload),
+  };
+}
+
+/** Calls that come while one is under way share the next one. */
+function coalesce<T>(act: () => Promise<T>): () => Promise<T> {
+  let current: Promise<unknown> = Promise.resolve();
+  let next: Promise<T> | undefined;
+  return () => {
+    next ??= current.then(() => {
+      next = undefined;
+      const acting = act();
+      current = acting.catch(() => {});
+      return acting;
+    });
+    return next;
+  };
 }

@@ -5,27 +5,31 @@ import type { Status } from "../../shared/oci.ts";
 import type { Params } from "../../shared/protocol.ts";
 import type { BackendName, ContainerSpec } from "../../shared/spec.ts";
 
-/** A container as its backend has it, looked at now. */
+/** A container as its backend has it, looked at now. `creating`: half made. */
 export type Live = {
   status: Status;
   /** Of its init on the host; 0 while there is none. */
   pid: number;
-  /** With the pid it names the init for ever (proc(5), field 22). */
-  startTicks?: string | undefined;
-  /** How it ended; for `stopped`, where that is known. */
+  /** How it ended, once that is recorded. */
   exit?: Exit | undefined;
+  /** `alive`: somebody reads its output and will know its end, also for a moment after that; `lost`: killed. */
   monitor?: "alive" | "lost" | undefined;
+  /** Nobody reads its output: `watch` helps. */
+  unwatched?: boolean | undefined;
 };
 
 export type ExecRequest = Omit<Params<"container/exec">, "id" | "stream">;
 
 /** A process that `exec` started; it ends with this session. */
 export type ExecSession = AsyncDisposable & {
+  /** Its pid on the host. */
+  pid: number;
   stdin: Writable;
   stdout: Readable;
   /** Undefined with a terminal: it is in `stdout` then. */
   stderr: Readable | undefined;
   exit: Promise<{ exitCode?: number; signal?: number }>;
+  /** Without a terminal it does nothing. */
   resize(size: { rows: number; columns: number }): Promise<void>;
 };
 
@@ -35,40 +39,61 @@ type Waiting = { signal: AbortSignal };
 
 /**
  * What runs containers. It knows no fleets, operations or records: those are the runtime's, which holds
- * the container's lock over each call that changes something.
+ * the container's lock over each call that changes something, and checks what may be done.
  */
 export interface Backend {
   readonly name: BackendName;
   /** Whether it works here, and why not. */
   features(): Promise<Features["backends"][number]>;
+
+  /** Undefined when it has none of this name, or no trace of it since the host started. */
+  observe(id: ContainerId): Promise<Live | undefined>;
+  /** All that it has, also those that we have no record of. */
+  observeAll(): Promise<Map<ContainerId, Live>>;
   /**
-   * Makes a container, not started. Nothing of it is left when this fails. With `keepFiles` it is made
-   * again over the files that it had.
-   * @throws {NexcageError} `BACKEND_UNAVAILABLE`, `IMAGE_MISSING`, `BUNDLE_INVALID`, `SPEC_REFUSED`,
-   * `DISK_FULL`, `RUNTIME_FAILED`
+   * Waits until nothing runs any more and the end is recorded, or can't be.
+   * @returns false when it still runs after `timeoutMs`
    */
-  create(
-    spec: ContainerSpec,
-    options: Waiting & { keepFiles: boolean; onStep: (step: string) => Promise<void> },
-  ): Promise<void>;
+  waitForEnd(id: ContainerId, options: Waiting & { timeoutMs: number }): Promise<boolean>;
+
+  /**
+   * Refuses what `create` would refuse, and touches nothing.
+   * @throws {NexcageError} `BACKEND_UNAVAILABLE`, `IMAGE_MISSING`, `BUNDLE_INVALID`, `SPEC_REFUSED`
+   */
+  check(spec: ContainerSpec, options: Waiting): Promise<void>;
+  /**
+   * Makes a container that waits for its start; from new files, or over those that it had before. When
+   * this fails what it made is gone, but not the kept files.
+   * @throws {NexcageError} what `check` throws, `DISK_FULL`, `TIMED_OUT`, `RUNTIME_FAILED`
+   */
+  create(spec: ContainerSpec, options: Waiting & { files: "new" | "kept"; onStep: OnStep }): Promise<void>;
   start(id: ContainerId): Promise<void>;
-  /**
-   * Looks at one. `known` is what was seen before: while that process lives, nothing else is asked.
-   * Undefined when the backend has none of this name.
-   */
-  observe(id: ContainerId, known: { pid: number; startTicks: string } | undefined): Promise<Live | undefined>;
-  /** Those that it has, also without a record. */
-  ids(): Promise<ContainerId[]>;
+  /** `signal` is a name, such as `SIGTERM`. `all`: to every process of the container. */
   kill(id: ContainerId, signal: string, options: { all: boolean }): Promise<void>;
-  /** Ends it where it runs, and removes all of it: processes, cgroup, files, log. Fine when it is not there. */
-  delete(id: ContainerId, options: Waiting): Promise<void>;
-  /** Brings a running container's limits to what the spec says. */
+  /** Ends what runs and forgets it; its files and its log stay, for a new start. */
+  stopNow(id: ContainerId): Promise<void>;
+  /** As `stopNow`, and puts the files aside: they come back by `restore`, or go by `discard`. */
+  retire(id: ContainerId): Promise<void>;
+  /** Ends and removes what came after `retire`, and puts back the files. Without any aside it only ends. */
+  restore(id: ContainerId): Promise<void>;
+  /** Removes what `retire` put aside. */
+  discard(id: ContainerId): Promise<void>;
+  /** Ends it and removes all of it: processes, cgroup, files, log. Fine where there is nothing. */
+  delete(id: ContainerId): Promise<void>;
+  /** Waits for what an agent that was killed may have left at work on this container. */
+  settle(id: ContainerId, options: Waiting): Promise<void>;
+
+  /** Gives a running container's output a reader again. */
+  watch(id: ContainerId): Promise<void>;
+  /** Brings a container's limits to what the spec says. */
   update(spec: ContainerSpec): Promise<void>;
   pause(id: ContainerId): Promise<void>;
   resume(id: ContainerId): Promise<void>;
   ps(id: ContainerId): Promise<ProcessInfo[]>;
+  /** @throws {NexcageError} `EXEC_FAILED` with `details.exitCode` 126 or 127 where the program cannot be run */
   exec(id: ContainerId, request: ExecRequest, options: Waiting): Promise<ExecSession>;
   logs(id: ContainerId, request: LogRequest, options: Waiting): AsyncIterable<LogLine[]>;
-  /** The absolute path of its bundle. */
-  bundle(spec: ContainerSpec): string;
 }
+
+/** Told each step of an operation before it is done, such as `creating`. */
+export type OnStep = (step: string) => void | Promise<void>;

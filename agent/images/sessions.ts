@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Logger } from "pino";
 import { hasCode } from "../../shared/errors.ts";
 import { Digest } from "../../shared/ids.ts";
+import type { Log } from "../log.ts";
 
 /**
  * Takes an exclusive flock(2) on a file, made where it is missing: with `wait` when it is free, without
@@ -37,7 +37,7 @@ type Session = { folder: string; lock: AsyncDisposable };
 /** Opens a session below `root` (made when it is first needed), and sweeps those of processes that are gone. */
 export async function openSessions(
   root: string,
-  { lockFile, log }: { lockFile: LockFile; log: Logger },
+  { lockFile, log }: { lockFile: LockFile; log: Log },
 ): Promise<Sessions> {
   await mkdir(root, { recursive: true, mode: 0o700 });
   const leased = new Set<Digest>();

@@ -1,11 +1,11 @@
 import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import type { Logger } from "pino";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
 import { Digest } from "../../shared/ids.ts";
 import type { Params, Result } from "../../shared/protocol.ts";
 import { formatSize } from "../../shared/units.ts";
+import type { Log } from "../log.ts";
 import { diskFull, orDiskFull } from "./disk-full.ts";
 import { type LockFile, openSessions } from "./sessions.ts";
 import { unpackVerified } from "./verify.ts";
@@ -16,7 +16,7 @@ export type ImageStoreOptions = {
   /** For what is not an image yet; on the same filesystem as `root`. */
   uploads: string;
   lockFile: LockFile;
-  log: Logger;
+  log: Log;
 };
 
 /**

@@ -1,240 +1,179 @@
-import { type FileHandle, mkdir, open, readFile, stat, unlink } from "node:fs/promises";
-import { join } from "node:path";
-import { z } from "zod";
-import { Change } from "../../shared/container.ts";
-import { hasCode, NexcageError } from "../../shared/errors.ts";
-import { ContainerId, OperationId } from "../../shared/ids.ts";
-import { ErrorData } from "../../shared/protocol.ts";
+import { statSync } from "node:fs";
+import { mkdir, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { ContainerId, OperationId } from "../../shared/ids.ts";
+import type { Paths } from "../paths.ts";
+import { readNames } from "./files.ts";
+import {
+  type Ending,
+  type Entry,
+  type Intent,
+  JournalWriter,
+  operationOf,
+  readEntries,
+} from "./journal-file.ts";
 import type { LockFile } from "./lock.ts";
-import { readNames } from "./records.ts";
-
-/** What is about to be done, written before it is. */
-export const Intent = z.object({
-  operationId: OperationId,
-  kind: z.enum(["create", "replace", "update", "start", "stop", "kill", "delete"]),
-  id: ContainerId,
-  /** For `create` and `replace`: whether it is to be started as well. */
-  start: z.boolean().optional(),
-  at: z.iso.datetime(),
-});
-export type Intent = z.infer<typeof Intent>;
-
-/** How it ended: the answer that a resend gets. */
-export const Recorded = z.union([z.object({ change: Change }), z.object({ error: ErrorData })]);
-export type Recorded = z.infer<typeof Recorded>;
-
-/** A line of a journal's file. `undone`: it left nothing, and may be sent again as if it never was. */
-const Line = z.union([
-  z.object({ intent: Intent }),
-  z.object({ operationId: OperationId, recorded: Recorded }),
-  z.object({ operationId: OperationId, undone: z.literal(true) }),
-]);
-type Line = z.infer<typeof Line>;
 
 /**
- * The operations of this host: one append-only file per agent process, locked while that one lives, and
- * read by all. What a promise here gives is on disk.
+ * The operations of this host: one append-only file per agent process, read by all. Who asks about an
+ * operation holds its container's lock: then nobody is at it, and one that has begun and not ended was cut off.
  */
 export type Journal = AsyncDisposable & {
+  /** @throws {NexcageError} `DISK_FULL` */
   begin(intent: Intent): Promise<void>;
-  end(operationId: OperationId, recorded: Recorded): Promise<void>;
-  /** How an operation of any agent ended; undefined where none has it, or it has not ended. */
-  find(operationId: OperationId): Promise<Recorded | undefined>;
+  /** Of an own operation, or of one that another agent left. */
+  end(operationId: OperationId, ending: Ending): Promise<void>;
+  /** How an operation of any agent ended, within the last day. */
+  find(operationId: OperationId): Ending | undefined;
+  /** What has begun and not ended, in any agent: of one container, or of all. */
+  unfinished(id?: ContainerId): CutOff[];
   /** Their results have arrived: they may be forgotten. */
   acknowledge(operationIds: OperationId[]): void;
-  /**
-   * Takes over what agents that are gone left unfinished, each by `settle`: it gives the result when it
-   * finished the operation, `undone` when it left nothing, `later` when neither could be done now. A file
-   * is removed when it is a day old.
-   */
-  recover(settle: (operation: Intent) => Promise<Recorded | "undone" | "later">): Promise<void>;
 };
+
+/** An operation that has begun and not ended, and when it began. */
+export type CutOff = Intent & { at: string };
 
 const keepMs = 24 * 60 * 60 * 1_000;
 
-export async function openJournal(options: {
-  folder: string;
+export type JournalOptions = {
+  paths: Paths;
   lockFile: LockFile;
   /** Makes this process's file name; unique. */
   newId: () => string;
   now: () => Date;
   signal: AbortSignal;
-}): Promise<Journal> {
-  const { folder, lockFile, newId, now, signal } = options;
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const path = join(folder, `${newId()}.jsonl`);
-  const others = otherJournals(folder, path);
-  const recorded = new Map<OperationId, Recorded>();
-  const unended = new Set<OperationId>();
-  let own: Promise<OwnFile> | undefined;
-  const ownFile = (): Promise<OwnFile> => {
-    // Made with the first change: an agent that only looks leaves nothing.
-    own ??= openOwnFile(path, lockFile, signal);
-    return own;
-  };
+};
+
+/** Opens the journal. This process's own file is made with its first change: who only looks leaves nothing. */
+export async function openJournal(options: JournalOptions): Promise<Journal> {
+  const { paths, newId, now } = options;
+  const path = join(paths.journals, `${newId()}.jsonl`);
+  const own = new Map<OperationId, Entry>();
+  const others = otherFiles(paths.journals, path);
+  let opening: Promise<OwnFile> | undefined;
+
+  await removeExpired(others.paths(), others.latest, options);
+
+  async function append(entry: Entry): Promise<void> {
+    opening ??= openOwnFile(path, options);
+    await (await opening).writer.append(entry);
+    own.set(operationOf(entry), entry);
+  }
+  const latest = (operationId: OperationId): Entry | undefined =>
+    later(own.get(operationId), others.latest(operationId));
 
   return {
-    async begin(intent) {
-      unended.add(intent.operationId);
-      await (await ownFile()).append({ intent });
+    begin: (intent) => append({ at: now().toISOString(), intent }),
+    end: (operationId, ending) => append({ at: now().toISOString(), operationId, ending }),
+    find(operationId) {
+      const entry = latest(operationId);
+      if (entry === undefined || "intent" in entry) return undefined;
+      return now().getTime() - Date.parse(entry.at) < keepMs ? entry.ending : undefined;
     },
-    async end(operationId, result) {
-      await (await ownFile()).append({ operationId, recorded: result });
-      unended.delete(operationId);
-      recorded.set(operationId, result);
-    },
-    async find(operationId) {
-      return recorded.get(operationId) ?? (await others.find(operationId));
+    unfinished(id) {
+      const intents = [...own.values(), ...others.entries()].flatMap((entry) =>
+        "intent" in entry && latest(operationOf(entry)) === entry ? [{ ...entry.intent, at: entry.at }] : [],
+      );
+      return id === undefined ? intents : intents.filter((intent) => intent.id === id);
     },
     acknowledge(operationIds) {
-      for (const operationId of operationIds) recorded.delete(operationId);
-    },
-    async recover(settle) {
-      for (const other of await others.paths()) {
-        const lock = await lockFile(lockPath(other), { wait: false, signal });
-        if (lock === undefined) continue; // its agent lives
-        await using _lock = lock;
-        const { unfinished } = await readJournal(other);
-        for (const operation of unfinished) {
-          const { operationId } = operation;
-          const result = await settle(operation);
-          if (result === "later") continue;
-          await appendTo(
-            other,
-            result === "undone" ? { operationId, undone: true } : { operationId, recorded: result },
-          );
-        }
-        const age = now().getTime() - (await stat(other)).mtimeMs;
-        if (age > keepMs) await unlink(other);
+      for (const operationId of operationIds) {
+        const entry = own.get(operationId);
+        if (entry !== undefined && "ending" in entry) own.delete(operationId);
       }
     },
     async [Symbol.asyncDispose]() {
-      if (own === undefined) return;
       // Nobody will ask again for what was acknowledged.
-      await (await own).close({ remove: recorded.size === 0 && unended.size === 0 });
+      await (await opening)?.close({ remove: own.size === 0 });
     },
   };
 }
 
-const lockPath = (path: string): string => `${path}.lock`;
+type OwnFile = { writer: JournalWriter; close(options: { remove: boolean }): Promise<void> };
 
-type OwnFile = { append(line: Line): Promise<void>; close(options: { remove: boolean }): Promise<void> };
-
-/** This process's file. Lines that are appended while another write is being synced share the next one. */
-async function openOwnFile(path: string, lockFile: LockFile, signal: AbortSignal): Promise<OwnFile> {
-  const lock = await lockFile(lockPath(path), { wait: true, signal });
-  if (lock === undefined) throw new NexcageError("INTERNAL", `${path} is another agent's`);
-  const handle = await open(path, "a", 0o600).catch(async (error: unknown) => {
-    await lock[Symbol.asyncDispose]();
-    throw error;
-  });
-  let pending: string[] = [];
-  let writing: Promise<void> | undefined;
-  let next: Promise<void> | undefined;
-
-  async function flush(): Promise<void> {
-    const lines = pending;
-    pending = [];
-    next = undefined;
-    await writeLines(handle, lines);
-  }
+async function openOwnFile(path: string, { paths, lockFile, signal }: JournalOptions): Promise<OwnFile> {
+  await using cleanup = new AsyncDisposableStack();
+  await mkdir(paths.journals, { recursive: true, mode: 0o700 });
+  // Held while this process lives, so that nobody takes the file for a dead agent's.
+  cleanup.use(await lockFile(lockPathOf(path, paths), { wait: true, signal }));
+  const writer = cleanup.use(await JournalWriter.open(path));
+  const opened = cleanup.move();
   return {
-    append(line) {
-      pending.push(`${JSON.stringify(line)}\n`);
-      if (next === undefined) {
-        const before: Promise<void> = writing?.catch(() => {}) ?? Promise.resolve();
-        next = before.then(flush);
-        writing = next;
-      }
-      return next;
-    },
+    writer,
     async close({ remove }) {
-      await writing?.catch(() => {}); // who appended was told
-      if (remove) await unlink(path);
-      await handle.close();
-      await lock[Symbol.asyncDispose]();
+      if (remove) await rm(path, { force: true });
+      await opened.disposeAsync();
     },
   };
 }
 
-async function writeLines(handle: FileHandle, lines: string[]): Promise<void> {
-  const { size } = await handle.stat();
-  try {
-    await handle.appendFile(lines.join(""));
-    await handle.datasync();
-  } catch (error) {
-    // A full disk tears the last line; what follows it must begin on its own.
-    await handle.truncate(size).catch(() => {});
-    throw error;
-  }
+function lockPathOf(path: string, paths: Paths): string {
+  return paths.journalLock(basename(path, ".jsonl"));
 }
 
-async function appendTo(path: string, line: Line): Promise<void> {
-  await using handle = await open(path, "a", 0o600);
-  await writeLines(handle, [`\n${JSON.stringify(line)}\n`]); // the line before may be torn
-}
-
-/** A journal's operations: how those that ended did, and those that did not. A torn line is none. */
-async function readJournal(
-  path: string,
-): Promise<{ results: Map<OperationId, Recorded>; unfinished: Intent[] }> {
-  const intents = new Map<OperationId, Intent>();
-  const results = new Map<OperationId, Recorded>();
-  let text = "";
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    if (!hasCode(error, "ENOENT")) throw error;
-  }
-  for (const line of text.split("\n")) {
-    const parsed = parseLine(line);
-    if (parsed === undefined) continue;
-    if ("intent" in parsed) {
-      intents.set(parsed.intent.operationId, parsed.intent);
-      results.delete(parsed.intent.operationId);
-    } else {
-      intents.delete(parsed.operationId);
-      if ("recorded" in parsed) results.set(parsed.operationId, parsed.recorded);
-    }
-  }
-  return { results, unfinished: [...intents.values()] };
-}
-
-function parseLine(line: string): Line | undefined {
-  if (line === "") return undefined;
-  try {
-    const parsed = Line.safeParse(JSON.parse(line));
-    return parsed.success ? parsed.data : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** What the other agents' files say, each read again only when it has changed. */
-function otherJournals(folder: string, ownPath: string) {
-  const cache = new Map<string, { version: string; results: Map<OperationId, Recorded> }>();
-  const paths = async (): Promise<string[]> =>
-    (await readNames(folder))
+/** What the other agents' files say; of each only what is new is read. */
+function otherFiles(folder: string, ownPath: string) {
+  type File = { version: string; inode: number; offset: number; entries: Map<OperationId, Entry> };
+  let files = new Map<string, File>();
+  const paths = (): string[] =>
+    readNames(folder)
       .filter((name) => name.endsWith(".jsonl"))
       .map((name) => join(folder, name))
-      .filter((path) => path !== ownPath)
-      .sort();
+      .filter((path) => path !== ownPath);
+
+  function readFile(path: string, known: File | undefined): File | undefined {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined) return undefined;
+    const version = `${found.ino}:${found.size}:${found.mtimeMs}`;
+    if (known?.version === version) return known;
+    const isLonger = known !== undefined && known.inode === found.ino && known.offset <= found.size;
+    const entries = isLonger ? known.entries : new Map<OperationId, Entry>();
+    const offset = readEntries(path, isLonger ? known.offset : 0, entries);
+    return { version, inode: found.ino, offset, entries };
+  }
+  function read(): File[] {
+    const now = new Map<string, File>();
+    for (const path of paths()) {
+      const file = readFile(path, files.get(path));
+      if (file !== undefined) now.set(path, file);
+    }
+    files = now;
+    return [...files.values()];
+  }
   return {
     paths,
-    async find(operationId: OperationId): Promise<Recorded | undefined> {
-      for (const path of await paths()) {
-        const found = await stat(path).catch(() => undefined);
-        if (found === undefined) continue;
-        const version = `${found.ino}:${found.size}:${found.mtimeMs}`;
-        let entry = cache.get(path);
-        if (entry?.version !== version) {
-          entry = { version, results: (await readJournal(path)).results };
-          cache.set(path, entry);
-        }
-        const result = entry.results.get(operationId);
-        if (result !== undefined) return result;
-      }
-      return undefined;
-    },
+    entries: (): Entry[] => read().flatMap(({ entries }) => [...entries.values()]),
+    latest: (operationId: OperationId): Entry | undefined =>
+      read()
+        .map(({ entries }) => entries.get(operationId))
+        .reduce(later, undefined),
   };
+}
+
+/** Of two entries on one operation the later one; at the same time an ending comes after its intent. */
+function later(a: Entry | undefined, b: Entry | undefined): Entry | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  if (a.at !== b.at) return a.at > b.at ? a : b;
+  return "intent" in a ? b : a;
+}
+
+/** Removes the files of agents that are gone, a day after their last word, once all in them has ended. */
+async function removeExpired(
+  paths: string[],
+  latest: (operationId: OperationId) => Entry | undefined,
+  { paths: agentPaths, lockFile, now, signal }: JournalOptions,
+): Promise<void> {
+  for (const path of paths) {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined || now().getTime() - found.mtimeMs < keepMs) continue;
+    const entries = new Map<OperationId, Entry>();
+    readEntries(path, 0, entries);
+    const hasOpen = [...entries.values()].some(
+      (entry) => "intent" in entry && "intent" in (latest(operationOf(entry)) ?? entry),
+    );
+    if (hasOpen) continue;
+    await using lock = await lockFile(lockPathOf(path, agentPaths), { wait: false, signal });
+    if (lock !== undefined) await rm(path, { force: true });
+  }
 }

@@ -4,15 +4,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
 
 /** `flock(2)` on an open file, without waiting; false where another open file holds it. */
-export type Flock = (fd: number, operation: "shared" | "exclusive" | "unlock") => Promise<boolean>;
+export type Flock = (fd: number, operation: "exclusive") => Promise<boolean>;
 
-/** A lock that is held. Its file may carry a word about its holder. */
+/** A lock that is held. Its file may carry a word about its holder, for who finds it held. */
 export type Lock = AsyncDisposable & { write(text: string): Promise<void> };
 
 /**
  * Takes an exclusive lock on a file, made where it is missing: with `wait` when it is free, without
- * `wait` at once or not at all (undefined). The kernel frees it with the process; its file is gone when
- * nobody holds it.
+ * `wait` at once or not at all (undefined). The kernel frees it with the process. Who gives it back
+ * removes the file.
  */
 export type LockFile = (
   path: string,
@@ -22,20 +22,22 @@ export type LockFile = (
 export function lockFileWith(flock: Flock): LockFile {
   return async (path, { wait, signal }) => {
     await mkdir(dirname(path), { recursive: true, mode: 0o755 });
-    for (let attempt = 0; ; attempt++) {
+    for (let attempt = 1; ; attempt++) {
       signal.throwIfAborted();
       const handle = await open(path, "a+", 0o644);
-      if ((await flock(handle.fd, "exclusive")) && (await isStill(path, handle))) return held(path, handle);
+      const isLocked = await flock(handle.fd, "exclusive");
+      if (isLocked && (await isStillAt(path, handle))) return held(path, handle);
       await handle.close();
+      if (isLocked) continue;
       if (!wait) return undefined;
-      // There is no waiting flock that a signal could end; ours is short at first, for quick holders.
-      await sleep(Math.min(2 * (attempt + 1), 50), undefined, { signal });
+      // A waiting flock(2) could not be ended by a signal. Short at first, because most holders are quick.
+      await sleep(Math.min(2 * attempt, 50), undefined, { signal });
     }
   };
 }
 
-/** False when the file was removed by who held it before: what we locked is then nobody's any more. */
-async function isStill(path: string, handle: FileHandle): Promise<boolean> {
+/** False when who held it before has removed the file: what we locked is nobody's any more. */
+async function isStillAt(path: string, handle: FileHandle): Promise<boolean> {
   try {
     const [there, ours] = await Promise.all([stat(path), handle.stat()]);
     return there.ino === ours.ino && there.dev === ours.dev;
@@ -52,7 +54,7 @@ function held(path: string, handle: FileHandle): Lock {
       await handle.write(text, 0);
     },
     async [Symbol.asyncDispose]() {
-      await unlink(path).catch(() => {}); // a folder that went away took the file along
+      await unlink(path).catch(() => {}); // somebody removed the folder
       await handle.close();
     },
   };
@@ -76,7 +78,7 @@ export async function lockContainer(
   }
   throw new NexcageError(
     "LOCK_HELD",
-    `container ${id} is busy: another command has held it for ${timeoutMs / 1_000} s`,
+    `container ${id} is busy: another command has worked on it for ${timeoutMs / 1_000} s`,
     {
       hint: "wait for it, or give --lock-timeout more",
     },

@@ -1,11 +1,11 @@
-import { mkdir, readdir, rm } from "node:fs/promises";
-import writeFileAtomic from "write-file-atomic";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { z } from "zod";
-import { asNexcageError, hasCode, type NexcageError } from "../../shared/errors.ts";
+import { asNexcageError, type NexcageError } from "../../shared/errors.ts";
 import { ContainerId, Digest, OperationId } from "../../shared/ids.ts";
 import { BackendName, ContainerSpec } from "../../shared/spec.ts";
 import type { Paths } from "../paths.ts";
-import { readJsonFile } from "./files.ts";
+import { readJson, readNames, writeWhole } from "./files.ts";
 
 /** What is known of a container over a reboot. It is there from when the container stands until it is deleted. */
 export const ContainerRecord = z.object({
@@ -15,54 +15,41 @@ export const ContainerRecord = z.object({
   digest: Digest,
   fleet: z.string().optional(),
   createdAt: z.iso.datetime(),
+  startedAt: z.iso.datetime().optional(),
   /** The operation that made it as it is: tells recovery whether that one came so far. */
   operationId: OperationId,
-  /** A replacement has begun to take it away: it cannot be kept any more. */
-  doomed: z.boolean().optional(),
 });
 export type ContainerRecord = z.infer<typeof ContainerRecord>;
 
 export type Records = {
   /** @throws {NexcageError} `STATE_CORRUPT` */
-  read(id: ContainerId): Promise<ContainerRecord | undefined>;
+  read(id: ContainerId): ContainerRecord | undefined;
   write(record: ContainerRecord): Promise<void>;
   remove(id: ContainerId): Promise<void>;
-  /** All of them, sorted by id; those that cannot be read are told apart and do not hide the others. */
-  list(): Promise<{ records: ContainerRecord[]; broken: NexcageError[] }>;
+  /** Sorted by id; those that cannot be read are told apart and do not hide the others. */
+  list(): { records: ContainerRecord[]; broken: NexcageError[] };
 };
 
 export function openRecords(paths: Paths): Records {
+  const readRecord = (path: string, id: string) =>
+    readJson(path, ContainerRecord, `to remove what is left of it: nexcage-agent delete --force ${id}`);
   return {
-    read: (id) => readJsonFile(paths.record(id), ContainerRecord),
-    async write(record) {
-      await mkdir(paths.records, { recursive: true, mode: 0o700 });
-      await writeFileAtomic(paths.record(record.id), `${JSON.stringify(record)}\n`, { mode: 0o600 });
-    },
+    read: (id) => readRecord(paths.record(id), id),
+    write: (record) => writeWhole(paths.record(record.id), `${JSON.stringify(record)}\n`, { mode: 0o600 }),
     remove: (id) => rm(paths.record(id), { force: true }),
-    async list() {
-      const names = (await readNames(paths.records)).filter((name) => name.endsWith(".json")).sort();
+    list() {
+      const records: ContainerRecord[] = [];
       const broken: NexcageError[] = [];
-      const records = await Promise.all(
-        names.map(async (name) => {
-          try {
-            return await readJsonFile(`${paths.records}/${name}`, ContainerRecord);
-          } catch (error) {
-            broken.push(asNexcageError(error));
-            return undefined;
-          }
-        }),
-      );
-      return { records: records.filter((record) => record !== undefined), broken };
+      for (const name of readNames(paths.records).sort()) {
+        if (!name.endsWith(".json")) continue; // one that is being written
+        try {
+          const record = readRecord(join(paths.records, name), name.slice(0, -".json".length));
+          if (record !== undefined) records.push(record);
+        } catch (error) {
+          broken.push(asNexcageError(error));
+        }
+      }
+      return { records, broken };
     },
   };
-}
-
-/** The names in a folder; none where it is missing. */
-export async function readNames(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (hasCode(error, "ENOENT")) return [];
-    throw error;
-  }
 }

@@ -1,27 +1,26 @@
-import { mkdir, rm } from "node:fs/promises";
-import writeFileAtomic from "write-file-atomic";
+import { rm } from "node:fs/promises";
 import type { ContainerId } from "../../shared/ids.ts";
-import { OciState } from "../../shared/oci.ts";
+import type { OciState } from "../../shared/oci.ts";
 import type { Paths } from "../paths.ts";
-import { readJsonFile } from "./files.ts";
+import { readText, writeWhole } from "./files.ts";
 
 /**
- * `/run/nexcage/<id>/state.json`: OCI state JSON, for whoever looks without asking the agent. Written
- * whole or not at all; a broken one counts as missing, since it is made again from what is observed.
+ * `/run/nexcage/<id>/state.json`: OCI state JSON, for whoever looks without asking the agent. Nothing is
+ * learnt from it: it is made from what is observed, and made again where it differs.
  */
 export type StateFiles = {
-  read(id: ContainerId): Promise<OciState | undefined>;
+  /** Whether the file says exactly this. */
+  says(id: ContainerId, state: OciState): boolean;
   write(id: ContainerId, state: OciState): Promise<void>;
+  /** Removes the container's whole folder below /run. */
   remove(id: ContainerId): Promise<void>;
 };
 
 export function openStateFiles(paths: Paths): StateFiles {
+  const textOf = (state: OciState): string => `${JSON.stringify(state)}\n`;
   return {
-    read: (id) => readJsonFile(paths.stateFile(id), OciState).catch(() => undefined),
-    async write(id, state) {
-      await mkdir(paths.containerRun(id), { recursive: true, mode: 0o711 });
-      await writeFileAtomic(paths.stateFile(id), `${JSON.stringify(state)}\n`, { mode: 0o644 });
-    },
-    remove: (id) => rm(paths.containerRun(id), { recursive: true, force: true }),
+    says: (id, state) => readText(paths.stateFile(id)) === textOf(state),
+    write: (id, state) => writeWhole(paths.stateFile(id), textOf(state), { mode: 0o644 }),
+    remove: (id) => rm(paths.stateFolder(id), { recursive: true, force: true }),
   };
 }

@@ -11,6 +11,8 @@ type Simulated = { spec: ContainerSpec; live: Live; foreign: boolean };
  */
 export class SimulatedContainers {
   readonly containers = new Map<ContainerId, Simulated>();
+  /** What `retire` has put aside. */
+  readonly #aside = new Map<ContainerId, Simulated>();
   readonly violations: string[] = [];
   #nextPid = 1_000;
 
@@ -45,6 +47,27 @@ export class SimulatedContainers {
     this.containers.delete(id);
   }
 
+  /** Ends it, and keeps only what a new start needs. */
+  stopNow(id: ContainerId): void {
+    if (this.containers.has(id)) this.#own(id, "stop");
+    this.containers.delete(id);
+  }
+
+  retire(id: ContainerId): void {
+    const container = this.containers.get(id);
+    this.stopNow(id);
+    if (container !== undefined) this.#aside.set(id, container);
+  }
+
+  restore(id: ContainerId): void {
+    this.stopNow(id);
+    this.#aside.delete(id);
+  }
+
+  discard(id: ContainerId): void {
+    this.#aside.delete(id);
+  }
+
   update(spec: ContainerSpec): void {
     this.#own(spec.id, "update").spec = spec;
   }
@@ -66,7 +89,7 @@ export class SimulatedContainers {
 
   #process(status: Live["status"]): Live {
     const pid = this.#nextPid++;
-    return { status, pid, startTicks: String(pid), monitor: "alive" };
+    return { status, pid, monitor: "alive" };
   }
 }
 
@@ -80,11 +103,11 @@ export function simulatedBackend(host: SimulatedContainers, alive: () => Promise
   return {
     name: "crun",
     features: async () => ({ name: "crun", available: true, version: "simulated" }),
-    async create(spec, { keepFiles, onStep }) {
+    check: async () => {},
+    async create(spec, { onStep }) {
       await alive();
-      await onStep("prepared");
+      await onStep("preparing");
       await alive();
-      if (keepFiles) host.delete(spec.id);
       host.create(spec);
     },
     async start(id) {
@@ -95,15 +118,37 @@ export function simulatedBackend(host: SimulatedContainers, alive: () => Promise
       const found = host.containers.get(id);
       return found === undefined ? undefined : { ...found.live };
     },
-    ids: async () => [...host.containers.keys()],
+    observeAll: async () => new Map([...host.containers].map(([id, { live }]) => [id, { ...live }])),
+    async waitForEnd(id) {
+      await alive();
+      return host.containers.get(id)?.live.status !== "running";
+    },
     async kill(id) {
       await alive();
       host.end(id);
+    },
+    async stopNow(id) {
+      await alive();
+      host.stopNow(id);
+    },
+    async retire(id) {
+      await alive();
+      host.retire(id);
+    },
+    async restore(id) {
+      await alive();
+      host.restore(id);
+    },
+    async discard(id) {
+      await alive();
+      host.discard(id);
     },
     async delete(id) {
       await alive();
       host.delete(id);
     },
+    settle: () => alive(),
+    watch: async () => {},
     async update(spec) {
       await alive();
       host.update(spec);
@@ -114,6 +159,5 @@ export function simulatedBackend(host: SimulatedContainers, alive: () => Promise
     exec: () => Promise.reject(unsupported("exec")),
     // biome-ignore lint/correctness/useYield: a container that wrote nothing
     logs: async function* () {},
-    bundle: ({ id }) => `/simulated/${id}`,
   };
 }

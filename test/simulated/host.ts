@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pino from "pino";
 import type { Backend } from "../../agent/backends/backend.ts";
 import type { ImageStore } from "../../agent/images/store.ts";
+import { lazy } from "../../agent/lazy.ts";
 import { agentPaths } from "../../agent/paths.ts";
 import { openRuntime, type Runtime } from "../../agent/runtime.ts";
 import { serveSession } from "../../agent/server/session.ts";
@@ -171,7 +172,7 @@ function openSimulatedRuntime(options: {
     {
       paths,
       backends: [backend],
-      images: noImages,
+      images: lazy(async () => noImages),
       lockFile,
       lockTimeoutMs: 10_000,
       hostname: "simulated",

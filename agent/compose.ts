@@ -1,0 +1,66 @@
+import { existsSync } from "node:fs";
+import { hostname } from "node:os";
+import { dirname, join } from "node:path";
+import { CrunBackend } from "./backends/crun/crun.ts";
+import { lazy } from "./lazy.ts";
+import type { Log } from "./log.ts";
+import type { Paths } from "./paths.ts";
+import { openRuntime, type Runtime, type RuntimeDependencies } from "./runtime.ts";
+import { lockFileWith } from "./state/lock.ts";
+
+export type ComposeOptions = {
+  paths: Paths;
+  log: Log;
+  lockTimeoutMs: number;
+  /** Holds `libncx.so` and `nexcage-monitor`. */
+  nativeFolder: string;
+  onStep?: RuntimeDependencies["onStep"];
+};
+
+/** The runtime as the product has it. What is heavy (libcrun, the image store) is loaded with its first use. */
+export async function composeRuntime(
+  { paths, log, nativeFolder, ...options }: ComposeOptions,
+  { signal }: { signal: AbortSignal },
+): Promise<Runtime> {
+  const lockFile = lockFileWith(async (fd, operation) => {
+    const { flock } = await import("./backends/crun/native.ts");
+    return await flock(fd, operation);
+  });
+  const images = lazy(async () => {
+    const { openImageStore } = await import("./images/store.ts");
+    return await openImageStore({ root: paths.images, uploads: paths.uploads, lockFile, log });
+  });
+  let loading: ReturnType<typeof load> | undefined;
+  const load = async () => {
+    const { loadNative } = await import("./backends/crun/native.ts");
+    return await loadNative(nativeFolder);
+  };
+  const native = () => {
+    loading ??= load();
+    return loading;
+  };
+  return await openRuntime(
+    {
+      ...options,
+      paths,
+      backends: [new CrunBackend({ paths, native, images, log })],
+      images,
+      lockFile,
+      hostname: hostname(),
+      now: () => new Date(),
+      newId: () => `${process.pid}-${Date.now().toString(36)}`,
+      log,
+    },
+    { signal },
+  );
+}
+
+/**
+ * Where the product has its libraries: beside its program. In development they are where `native/build`
+ * made them, which only the environment knows; the product never looks there.
+ */
+export function nativeFolder(script: string, environment: NodeJS.ProcessEnv): string {
+  const beside = dirname(script);
+  if (existsSync(join(beside, "libncx.so")) || !script.endsWith(".ts")) return beside;
+  return environment.NEXCAGE_NATIVE ?? beside;
+}

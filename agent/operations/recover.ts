@@ -1,0 +1,108 @@
+import { asNexcageError, NexcageError } from "../../shared/errors.ts";
+import { requireBackend } from "../backends/router.ts";
+import type { CutOff } from "../state/journal.ts";
+import type { Ending, Intent } from "../state/journal-file.ts";
+import type { Parts } from "./parts.ts";
+import { removeAll } from "./remove-all.ts";
+import { startAgain } from "./running.ts";
+
+type Waiting = { signal: AbortSignal };
+
+/**
+ * Settles what agents that are gone left unfinished. What cannot be settled now is logged, and left to
+ * who comes next to that container: it does not keep this agent from the others.
+ */
+export async function recoverAll(parts: Parts, { signal }: Waiting): Promise<void> {
+  const { journal, lockFile, paths, log } = parts;
+  for (const { id, operationId } of journal.unfinished()) {
+    await using lock = await lockFile(paths.containerLock(id), { wait: false, signal });
+    if (lock === undefined) continue; // an agent is at work on it; this operation may be its own
+    // Somebody may have settled it meanwhile.
+    const intent = journal.unfinished(id).find((one) => one.operationId === operationId);
+    if (intent === undefined) continue;
+    try {
+      await settleCutOff(intent, parts, { signal });
+    } catch (err) {
+      if (signal.aborted) throw err;
+      log.error({ err, containerId: id, operationId }, "an operation that was cut off could not be settled");
+    }
+  }
+}
+
+/**
+ * Ends an operation that began and did not end, under its container's lock: finishes it where only the
+ * telling was missing, else takes away what is half made. Done twice it does the same.
+ */
+export async function settleCutOff(intent: CutOff, parts: Parts, { signal }: Waiting): Promise<void> {
+  const { backends, journal, log } = parts;
+  const { id, kind, operationId } = intent;
+  for (const backend of backends) await backend.settle(id, { signal });
+  const ending = await settle(intent, parts, { signal }).catch((error: unknown): Ending => {
+    // A record that cannot be read was not left so by us, who write it whole: nothing here is touched.
+    if (asNexcageError(error).code !== "STATE_CORRUPT") throw error;
+    return { error: asNexcageError(error).toJSON() };
+  });
+  await journal.end(operationId, ending);
+  const isUndone = "undone" in ending;
+  log.warn({ containerId: id, operationId, kind, isUndone }, "an operation that was cut off is settled");
+}
+
+async function settle(intent: CutOff, parts: Parts, { signal }: Waiting): Promise<Ending> {
+  const { inspector, records } = parts;
+  const { id, kind, operationId } = intent;
+  const record = records.read(id);
+  const backend = requireBackend(parts.backends, record?.backend ?? "crun");
+  const live = await backend.observe(id);
+  const hasStopped = live === undefined || live.status === "stopped";
+  const isMade = record?.operationId === operationId;
+  const done = async (): Promise<Ending> => ({
+    change: { changed: true, container: await inspector.settled(id) },
+  });
+  switch (kind) {
+    case "create":
+      if (isMade) return await done();
+      if (record === undefined) await removeAll(parts, id);
+      return undone;
+    case "replace":
+      if (isMade) {
+        await backend.discard(id);
+        return await done();
+      }
+      if (record === undefined) await removeAll(parts, id);
+      else {
+        await backend.restore(id);
+        if (intent.wasRunning === true) await startAgain(parts, id, { signal });
+      }
+      return undone;
+    case "delete":
+      await removeAll(parts, id);
+      return { change: { changed: true } };
+    case "update":
+      if (isMade) return await done();
+      if (record !== undefined && !hasStopped) await backend.update(record.spec);
+      return undone;
+    case "start": {
+      if (live?.status === "creating") await backend.stopNow(id);
+      const hasRun = live?.exit !== undefined && live.exit.finishedAt >= intent.at;
+      if (live?.status !== "running" && !hasRun) return undone;
+      if (record !== undefined) await records.write({ ...record, startedAt: intent.at });
+      return await done();
+    }
+    case "stop":
+      return hasStopped ? await done() : undone;
+    case "kill":
+      return hasStopped ? await done() : { error: unknownSignal(intent).toJSON() };
+    default:
+      return kind satisfies never;
+  }
+}
+
+const undone = { undone: true } as const;
+
+function unknownSignal({ id, operationId }: Intent): NexcageError {
+  return new NexcageError(
+    "RUNTIME_FAILED",
+    `the agent was killed while it sent a signal to container ${id}: whether it arrived is not known`,
+    { hint: "send it again", details: { operationId } },
+  );
+}

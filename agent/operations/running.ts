@@ -1,0 +1,81 @@
+import { asNexcageError, NexcageError } from "../../shared/errors.ts";
+import type { ContainerId } from "../../shared/ids.ts";
+import { defaultStopGracePeriodMs } from "../../shared/spec.ts";
+import type { Backend } from "../backends/backend.ts";
+import { requireBackend } from "../backends/router.ts";
+import type { Subject } from "../inspect.ts";
+import type { Parts } from "./parts.ts";
+
+/* What operations and their undoing do to a container that runs, or is to run. */
+
+export type StopOptions = { signal: AbortSignal; gracePeriodMs?: number | undefined };
+
+/** How long the kernel may take to end what got SIGKILL. */
+export const killTimeoutMs = 10_000;
+/** Who starts a container is told when it ends within so long. */
+const startWatchMs = 50;
+
+/**
+ * The stop signal, the grace period, SIGKILL; returns once it is seen to have ended.
+ * @throws {NexcageError} `TIMED_OUT` when not even SIGKILL ended it
+ */
+export async function endLive({ id, backend, before, record }: Subject, options: StopOptions): Promise<void> {
+  const { signal } = options;
+  const { status, pid } = before.state;
+  if (status === "stopped") return;
+  const graceMs = options.gracePeriodMs ?? record?.spec.stopGracePeriodMs ?? defaultStopGracePeriodMs;
+  // One that was never started has no program that could obey.
+  if (graceMs > 0 && (status === "running" || status === "paused")) {
+    await sendSignal(backend, id, record?.spec.stopSignal ?? "SIGTERM", { all: false });
+    if (status === "paused") await backend.resume(id); // a frozen process takes no signal
+    if (await backend.waitForEnd(id, { timeoutMs: graceMs, signal })) return;
+  }
+  if (status === "creating") return await backend.stopNow(id);
+  await sendSignal(backend, id, "SIGKILL", { all: false });
+  if (status === "paused" && graceMs === 0) await backend.resume(id);
+  if (await backend.waitForEnd(id, { timeoutMs: killTimeoutMs, signal })) return;
+  throw new NexcageError(
+    "TIMED_OUT",
+    `container ${id} did not end within ${killTimeoutMs / 1_000} s of SIGKILL`,
+    {
+      hint: `does a process hang in the kernel? ps -o pid,stat,wchan -p ${pid}`,
+    },
+  );
+}
+
+/** A container that ends by itself just now needs no signal any more. */
+export async function sendSignal(
+  backend: Backend,
+  id: ContainerId,
+  signal: string,
+  options: { all: boolean },
+): Promise<void> {
+  try {
+    await backend.kill(id, signal, options);
+  } catch (error) {
+    if (asNexcageError(error).code !== "CONTAINER_NOT_RUNNING") throw error;
+  }
+}
+
+/** Brings a container of ours back to running, as part of undoing: nothing happens where it runs. */
+export async function startAgain(
+  { records, backends }: Parts,
+  id: ContainerId,
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  const record = records.read(id);
+  if (record === undefined) return;
+  const backend = requireBackend(backends, record.backend);
+  const live = await backend.observe(id);
+  if (live?.status === "running" || live?.status === "paused") return;
+  if (live?.status !== "created") {
+    await backend.stopNow(id);
+    await backend.create(record.spec, { files: "kept", signal, onStep: () => {} });
+  }
+  await backend.start(id);
+}
+
+/** Returns when it has ended, or lives on for a moment. */
+export async function watchStart(backend: Backend, id: ContainerId): Promise<void> {
+  await backend.waitForEnd(id, { timeoutMs: startWatchMs, signal: AbortSignal.timeout(10_000) });
+}

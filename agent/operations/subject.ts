@@ -1,0 +1,33 @@
+import { NexcageError } from "../../shared/errors.ts";
+import type { ContainerId } from "../../shared/ids.ts";
+import { requireBackend } from "../backends/router.ts";
+import type { Subject } from "../inspect.ts";
+import type { Parts } from "./parts.ts";
+
+/**
+ * The container that an operation is about.
+ * @throws {NexcageError} `CONTAINER_NOT_FOUND`, `CONTAINER_NOT_OWNED`, `STATE_CORRUPT`
+ */
+export async function requireSubject(
+  { records, inspector, backends }: Parts,
+  id: ContainerId,
+  { fleet }: { fleet?: string | undefined },
+): Promise<Subject> {
+  const record = records.read(id);
+  const before = await inspector.settled(id);
+  requireOwner(before, fleet);
+  return { id, backend: requireBackend(backends, before.backend), before, record };
+}
+
+/** @throws {NexcageError} `CONTAINER_NOT_OWNED` */
+export function requireOwner(
+  found: { id: ContainerId; fleet?: string | undefined },
+  fleet: string | undefined,
+): void {
+  if (fleet === undefined || found.fleet === fleet) return;
+  const owner = found.fleet === undefined ? "was made by hand" : `belongs to fleet ${found.fleet}`;
+  throw new NexcageError("CONTAINER_NOT_OWNED", `container ${found.id} ${owner}, not to fleet ${fleet}`, {
+    hint: "give this fleet's container another name, or delete the other one",
+    details: { id: found.id, owner: found.fleet },
+  });
+}

@@ -1,0 +1,45 @@
+import type { Change } from "../../shared/container.ts";
+import { changedFields } from "../../shared/costs.ts";
+import { NexcageError } from "../../shared/errors.ts";
+import { type ContainerSpec, specDigest } from "../../shared/spec.ts";
+import type { ChangeOptions } from "../runtime.ts";
+import { operate } from "./operate.ts";
+import type { Parts } from "./parts.ts";
+import { requireSubject } from "./subject.ts";
+
+/** Changes what can change while a container lives, by the table in shared/costs.ts. */
+export function updateContainer(parts: Parts, spec: ContainerSpec, options: ChangeOptions): Promise<Change> {
+  const { id } = spec;
+  return operate(parts, { kind: "update", id }, options, async (attempt) => {
+    const { inspector, records } = parts;
+    const { backend, before, record } = await requireSubject(parts, id, options);
+    if (record === undefined)
+      throw new NexcageError(
+        "SPEC_REFUSED",
+        `container ${id} was not made by this agent, and has no spec to update`,
+      );
+    const changes = changedFields(record.spec, spec);
+    const cold = changes.filter(({ cost }) => cost !== "hot").map(({ field }) => field);
+    if (cold.length > 0)
+      throw new NexcageError(
+        "SPEC_REFUSED",
+        `${cold.join(", ")} of container ${id} cannot change while it lives`,
+        {
+          hint: "replace it; nexcage fleet plan says which change costs what",
+          details: { fields: cold },
+        },
+      );
+    if (changes.length === 0) return { changed: false, container: before };
+
+    await attempt.begin();
+    const isLive = before.state.status !== "stopped";
+    if (isLive && changes.some(({ field }) => field.startsWith("resources."))) {
+      await attempt.step("updating");
+      attempt.undo(() => backend.update(record.spec));
+      await backend.update(spec);
+    }
+    await attempt.step("recording");
+    await records.write({ ...record, spec, digest: specDigest(spec), operationId: options.operationId });
+    return { changed: true, container: await inspector.settled(id) };
+  });
+}
