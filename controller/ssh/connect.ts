@@ -85,10 +85,10 @@ function transport(
 ): Transport {
   const { start, upload, close } = way;
   return {
-    openAgent: (words, { signal }) =>
+    openAgent: async (words, { signal }) =>
       host.become === "sudo"
-        ? startBySudo(words, { start, host: host.name, password, signal })
-        : start(words, { signal }),
+        ? await startBySudo(words, { start, host: host.name, password, signal })
+        : await start(words, { signal }),
     upload,
     [Symbol.asyncDispose]: close,
   };

@@ -114,7 +114,7 @@ export async function handshake(socket: Duplex, options: HandshakeOptions): Prom
     });
     await ready.promise;
   } catch (cause) {
-    endWith(asNexcageError(cause));
+    if (!ended) endWith(asNexcageError(cause)); // thrown by ssh2, or aborted before it began
     const error = await lost.promise;
     const dropped = ours === undefined && progress.waitingFor === "greeting" && isDrop(failure);
     if (dropped) return { kind: "dropped", error };

@@ -106,7 +106,8 @@ const supported: readonly string[] = [
   "rsa-sha2-256",
 ];
 
-function algorithmsOf(type: string): string[] {
+/** The names under which keys of this type are asked for. */
+export function algorithmsOf(type: string): string[] {
   return type === "ssh-rsa" ? ["rsa-sha2-512", "rsa-sha2-256"] : [type];
 }
 

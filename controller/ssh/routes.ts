@@ -7,9 +7,9 @@ import type { Destination } from "./destination.ts";
 import { loginError } from "./errors.ts";
 import { handshake } from "./handshake.ts";
 import { Handshakes } from "./handshakes.ts";
-import { hostKeyAlgorithms } from "./host-key.ts";
+import { algorithmsOf, hostKeyAlgorithms } from "./host-key.ts";
 import type { Identities, KeyRing } from "./key-ring.ts";
-import { knownHostName } from "./known-hosts.ts";
+import { keyType, knownHostName } from "./known-hosts.ts";
 import type { KnownHostsFiles } from "./known-hosts-files.ts";
 
 type Waiting = { signal: AbortSignal };
@@ -71,19 +71,33 @@ export class Routes {
       checking: hostKeyChecking,
       file: knownHostsFiles[0],
     };
-    const attempt = async (algorithms: string[]) =>
+    const sshd = route.map(({ address, port }) => `[${address}]:${port}`).join(" ");
+    let algorithms = hostKeyAlgorithms({ ...policy, known });
+    let shown: string[] = [];
+    const attempt = async () =>
       await handshake(await (carrier?.forward(destination, { signal }) ?? dial(destination)), {
         destination,
         keys,
         hostKeyAlgorithms: algorithms,
         carrier,
         signal,
-        judge: (key) => this.#knownHosts.judge(key, policy, knownHostsFiles),
+        judge: (key) => {
+          shown = algorithmsOf(keyType(key));
+          return this.#knownHosts.judge(key, policy, knownHostsFiles);
+        },
       });
-    const sshd = route.map(({ address, port }) => `[${address}]:${port}`).join(" ");
-    return await this.#handshakes.run(sshd, () => attempt(hostKeyAlgorithms({ ...policy, known })), {
-      signal,
-    });
+    let refusal: NexcageError | undefined;
+    for (;;) {
+      try {
+        return await this.#handshakes.run(sshd, attempt, { signal });
+      } catch (error) {
+        // A host shows one key at a time, and a pin does not tell of which type its key is.
+        if (hostKeyPin === undefined || !isMismatch(error)) throw refusal ?? error;
+        refusal ??= error;
+        algorithms = algorithms.filter((name) => !shown.includes(name));
+        if (algorithms.length === 0) throw refusal;
+      }
+    }
   }
 
   /** A jump host's connection, opened by the first that needs it and closed by the last. */
@@ -124,6 +138,10 @@ export class Routes {
     connection.then((opened) => opened.lost.then(forget, forget), forget);
     return jump;
   }
+}
+
+function isMismatch(error: unknown): error is NexcageError {
+  return error instanceof NexcageError && error.code === "HOST_KEY_CHANGED";
 }
 
 function endOf(route: Route): Destination {

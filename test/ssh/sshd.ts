@@ -64,6 +64,8 @@ export type Sshd = AsyncDisposable & {
   hostKeys: Record<KeyType, Key>;
   /** `[address]:port type base64`. */
   knownHostsLine(type?: KeyType): string;
+  /** The home of who logs in. */
+  home: string;
   /** What it has logged so far. */
   log(): string;
   /** The pids of its sessions. */
@@ -76,12 +78,14 @@ export type SshdOptions = {
   hostKeyTypes?: KeyType[];
   /** `Name=value`; the first of two counts, so these win over the fixture's. */
   options?: string[];
+  sftp?: boolean;
 };
 
 export async function startSshd({
   authorizedKeys,
   hostKeyTypes = ["ed25519"],
   options = [],
+  sftp = true,
 }: SshdOptions): Promise<Sshd> {
   if (isRoot) await mkdir("/run/sshd", { recursive: true, mode: 0o755 });
   const folder = await mkdtemp(join(tmpdir(), "nexcage-sshd-"));
@@ -103,8 +107,9 @@ export async function startSshd({
     "StrictModes=no",
     "UsePAM=no",
     "PermitRootLogin=yes",
-    "Subsystem=sftp internal-sftp",
+    ...(sftp ? ["Subsystem=sftp internal-sftp"] : []),
     "LogLevel=VERBOSE",
+    `SetEnv=HOME=${folder}`, // no .bashrc but the test's own: this machine's may take seconds
   ];
   const child = spawn(
     sshdPath,
@@ -128,6 +133,7 @@ export async function startSshd({
     port,
     pid,
     hostKeys,
+    home: folder,
     knownHostsLine: (type = "ed25519") => `[${address}]:${port} ${hostKeys[type].publicLine}`,
     log: () => log,
     sessions: () => children(pid),
@@ -230,4 +236,36 @@ export async function run(
   ]);
   if (exit.error !== undefined) throw exit.error;
   return { stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString(), ...exit };
+}
+
+/** A user with a key, and an sshd that knows it and is known: what most tests start from. */
+export type World = AsyncDisposable & {
+  home: Home;
+  key: Key;
+  sshd: Sshd;
+  /** A host of the inventory at this sshd, with the key written down. */
+  host(changes?: Parameters<typeof sshHost>[1]): Host;
+  connect(host?: Host, options?: Parameters<typeof connectHost>[2]): Promise<Transport>;
+};
+
+export async function makeWorld({
+  type = "ed25519",
+  ...options
+}: Partial<SshdOptions> & { type?: KeyType } = {}): Promise<World> {
+  await using undo = new AsyncDisposableStack();
+  const home = undo.use(await makeHome());
+  const key = await home.key("id", { type });
+  const sshd = undo.use(await startSshd({ authorizedKeys: [key.publicLine], ...options }));
+  const [hostKeyType = "ed25519"] = options.hostKeyTypes ?? [];
+  await home.write(".ssh/known_hosts", `${sshd.knownHostsLine(hostKeyType)}\n`);
+  const host: World["host"] = (changes) => sshHost(sshd, { identityFiles: [key.path], ...changes });
+  const resources = undo.move();
+  return {
+    home,
+    key,
+    sshd,
+    host,
+    connect: (wanted = host(), how) => connectHost(home, wanted, how),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
 }
