@@ -2,11 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { LockHolder, LogLine, Observed } from "../../shared/container.ts";
 import { asNexcageError, NexcageError } from "../../shared/errors.ts";
 import type { ContainerId, OperationId } from "../../shared/ids.ts";
-import { describeExit } from "../describe.ts";
 import type { Emit } from "../events.ts";
 import type { HostAgent, OpenFleet } from "../fleet.ts";
 import type { Fleet } from "../inventory/model.ts";
 import type { ChangeOutcome, FleetOutcome } from "../outcome.ts";
+import { describeExit } from "../plan/exit.ts";
 import { changing, type Desired, keyOf, type Plan, type PlannedChange } from "../plan/model.ts";
 import { lockHosts } from "./lock.ts";
 import { runChanges } from "./run.ts";
@@ -167,7 +167,7 @@ function exitedError(container: Observed, host: string, lines: LogLine[]): Nexca
   const last = lines.map(({ text }) => text);
   return new NexcageError(
     "CONTAINER_EXITED",
-    `${container.id} on ${host} ended right after its start with ${describeExit(container)}`,
+    `${container.id} on ${host} ended right after its start with ${describeExit(container.exit)}`,
     {
       hint: `all that it wrote: nexcage fleet logs ${container.id}@${host}`,
       details: { ...container.exit, lastLines: last },

@@ -1,8 +1,8 @@
 import { styleText } from "node:util";
 import type { NexcageError } from "../../shared/errors.ts";
 import { formatDuration } from "../../shared/units.ts";
-import { describeExit } from "../describe.ts";
 import type { ChangeOutcome, FleetOutcome } from "../outcome.ts";
+import { describeExit } from "../plan/exit.ts";
 import { errorText } from "./lines.ts";
 import { textTable } from "./table.ts";
 
@@ -52,7 +52,7 @@ function stateText(outcome: ChangeOutcome): string {
   const { container } = outcome;
   if (container === undefined) return "";
   const { status, pid } = container.state;
-  if (status === "stopped") return `stopped (${describeExit(container)})`;
+  if (status === "stopped") return `stopped (${describeExit(container.exit)})`;
   return pid > 0 ? `${status}, pid ${pid}` : status;
 }
 

@@ -2,7 +2,7 @@ import { styleText } from "node:util";
 import type { Observed } from "../../shared/container.ts";
 import type { NexcageError } from "../../shared/errors.ts";
 import { formatDuration } from "../../shared/units.ts";
-import { describeExit } from "../describe.ts";
+import { describeExit } from "../plan/exit.ts";
 import { textTable } from "./table.ts";
 
 /** What is wanted of a container beside what is there; either may be missing. */
@@ -63,7 +63,9 @@ export function statusJson(rows: StatusRow[], unreachable: ReadonlyMap<string, N
 
 function realText(observed: Observed | undefined): string {
   if (observed === undefined) return "absent";
-  return observed.state.status === "stopped" ? `stopped (${describeExit(observed)})` : observed.state.status;
+  return observed.state.status === "stopped"
+    ? `stopped (${describeExit(observed.exit)})`
+    : observed.state.status;
 }
 
 function paintReal(real: string, { wanted, observed }: StatusRow): string {

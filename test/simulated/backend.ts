@@ -157,7 +157,6 @@ export function simulatedBackend(host: SimulatedContainers, alive: () => Promise
     resume: () => Promise.reject(unsupported("resume")),
     ps: () => Promise.reject(unsupported("processes")),
     exec: () => Promise.reject(unsupported("exec")),
-    // biome-ignore lint/correctness/useYield: a container that wrote nothing
     logs: async function* () {},
   };
 }

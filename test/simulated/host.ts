@@ -87,14 +87,13 @@ export class SimulatedHost implements AsyncDisposable {
     const state = { killed: false };
     const forever = this.#over.promise;
 
-    const kill = (): Promise<never> => {
+    const kill = (): void => {
       state.killed = true;
       this.#agents.delete(kill);
       for (const [path, holder] of this.#locks) if (holder === owner) this.#locks.delete(path);
       toAgent.end();
       fromAgent.end();
       exited.resolve({ signal: "SIGKILL" });
-      return forever;
     };
     const cut = (): void => {
       fromAgent.unpipe();
@@ -111,18 +110,22 @@ export class SimulatedHost implements AsyncDisposable {
       owner,
       alive: () => (state.killed ? forever : Promise.resolve()),
       onStep: () => {
-        if (state.killed || this.#random.chance(this.faults.kill)) return kill();
+        if (!state.killed && this.#random.chance(this.faults.kill)) kill();
+        if (state.killed) return forever;
         if (this.#random.chance(this.faults.cut)) cut();
       },
     }).then(
-      () => exited.resolve({ code: 0 }),
+      () => {
+        this.#agents.delete(kill);
+        exited.resolve({ code: 0 });
+      },
       (error: unknown) => {
+        this.#agents.delete(kill);
         stderr.write(`${error}\n`);
         exited.resolve({ code: 1 });
       },
     );
     this.#agents.add(kill);
-    session.finally(() => this.#agents.delete(kill));
     this.#sessions.add(session);
     return {
       stdin: toAgent,
