@@ -195,11 +195,10 @@ export async function startHost(): Promise<Host> {
         if (name !== "rootfs") rmSync(join(directory, name), { recursive: true, force: true });
     },
     async killAgent() {
-      const agent = readdirSync(proc).find((pid) => commandOf(`${proc}/${pid}`).includes(driver));
-      await Promise.all([
-        once(child.stdout, "close"),
-        calls.signal(Number(agent), "SIGKILL").catch(() => {}),
-      ]);
+      const agents = () =>
+        readdirSync(proc).filter((pid) => commandOf(`${proc}/${pid}`).startsWith(process.execPath));
+      for (const pid of agents()) execFileSync("nsenter", ["-t", first, "-p", "-m", "kill", "-KILL", pid]);
+      await until(() => agents().length === 0, { what: "the agent's end" });
     },
     async [Symbol.asyncDispose]() {
       const gone = once(child, "exit");
