@@ -1,9 +1,93 @@
 import { NexcageError } from "../../shared/errors.ts";
 import { quoteForMessage } from "../../shared/ids.ts";
+import type { Host, Resolved, Wanted } from "./model.ts";
 import { nearestHint } from "./nearest.ts";
 
-/** A container as far as selecting goes: `name` is its key in the YAML, where a file names it. */
-export type Selectable = { id: string; host: string; name?: string | undefined };
+/** What a command works on. */
+export type Selection = {
+  /** The hosts to look at. */
+  hosts: Host[];
+  /** What is wanted of what is selected. */
+  wanted: Wanted[];
+  /** All that the fleet wants, selected or not: what is wanted elsewhere has not left the fleet. */
+  fleetWide: readonly Wanted[];
+  /** Whether what is on a host is selected, also when no file names it any more. */
+  matches(container: { host: string; id: string }): boolean;
+};
+
+export type SelectOptions = {
+  /** Hosts and groups, see {@link selectHosts}. */
+  limit?: string | undefined;
+  /** `web-1`, `web-*`, `web` (the key: all its replicas), each also with `@host`; none: all. */
+  containers: readonly string[];
+  /** Selectors may mean what no file names any more, as for `logs` and `delete`. */
+  mayHaveLeft?: boolean | undefined;
+};
+
+/**
+ * What `--limit` and the selectors of containers select. Pure.
+ * @throws {NexcageError} `SELECTION_EMPTY` where a part of it matches nothing, `USAGE` where it is no pattern
+ */
+export function select({ hosts, fleet }: Resolved, options: SelectOptions): Selection {
+  const { limit, containers, mayHaveLeft = false } = options;
+  const within = limit === undefined ? new Set(hosts.map(({ name }) => name)) : selectHosts(limit, hosts);
+  const fleetWide = fleet?.wanted ?? [];
+  const selectors = containers.map((text) => parseSelector(text));
+  const isSelected = (container: Named): boolean =>
+    within.has(container.host) &&
+    (selectors.length === 0 || selectors.some((selector) => selector.matches(container)));
+  if (!mayHaveLeft) for (const selector of selectors) requireMatch(selector, { fleetWide, within });
+
+  const names = new Map(fleetWide.map(({ id, name }) => [String(id), name]));
+  return {
+    hosts: hosts.filter(
+      ({ name }) =>
+        within.has(name) &&
+        (selectors.length === 0 || selectors.some(({ matchesHost }) => matchesHost(name))),
+    ),
+    wanted: fleetWide.filter(isSelected),
+    fleetWide,
+    // What no file names any more may have been a replica of the key that is meant.
+    matches: ({ host, id }) => isSelected({ host, id, name: names.get(id) ?? id.replace(/-\d+$/, "") }),
+  };
+}
+
+type Named = { host: string; id: string; name: string };
+
+type Selector = {
+  text: string;
+  /** The part before `@`. */
+  what: string;
+  matchesHost(host: string): boolean;
+  matches(container: Named): boolean;
+};
+
+function parseSelector(text: string): Selector {
+  const [what = "", host = "*"] = text.split(/@(.*)/s);
+  const matchesWhat = globMatcher(what);
+  const matchesHost = globMatcher(host);
+  return {
+    text,
+    what,
+    matchesHost,
+    matches: (one) => (matchesWhat(one.id) || matchesWhat(one.name)) && matchesHost(one.host),
+  };
+}
+
+function requireMatch(
+  selector: Selector,
+  { fleetWide, within }: { fleetWide: readonly Wanted[]; within: ReadonlySet<string> },
+): void {
+  if (fleetWide.some((one) => within.has(one.host) && selector.matches(one))) return;
+  const { matches } = parseSelector(selector.what);
+  const elsewhere = new Set(fleetWide.filter(matches).map(({ host }) => host));
+  const known = new Set(fleetWide.flatMap(({ id, name }) => [id, name]));
+  const hint =
+    elsewhere.size > 0
+      ? `${selector.what} is on ${[...elsewhere].slice(0, 5).join(", ")}`
+      : nearestHint(selector.what, known, "there are");
+  throw nothing(selector.text, "container", hint);
+}
 
 /**
  * The hosts that an Ansible-like pattern selects: names and groups, `all`, with `*`, `?` and `[abc]`;
@@ -37,42 +121,6 @@ export function selectHosts(
   );
   if (selected.length === 0) throw nothing(pattern, "host");
   return new Set(selected);
-}
-
-/**
- * The containers that selectors name: `web-1`, `web-*`, `web` (the key: all its replicas), each also with
- * `@host`. No selector selects all. Pure.
- * @throws {NexcageError} `SELECTION_EMPTY` where a selector matches nothing
- */
-export function selectContainers<Container extends Selectable>(
-  selectors: readonly string[],
-  containers: readonly Container[],
-): Container[] {
-  if (selectors.length === 0) return [...containers];
-  const selected = new Set<Container>();
-  for (const selector of selectors) {
-    const [what = "", host = "*"] = selector.split(/@(.*)/s);
-    const matches = globMatcher(what);
-    const matchesHost = globMatcher(host);
-    const found = containers.filter(
-      ({ id, name, host: on }) => (matches(id) || (name !== undefined && matches(name))) && matchesHost(on),
-    );
-    if (found.length === 0) throw nothing(selector, "container", hintFor({ what, host }, containers));
-    for (const container of found) selected.add(container);
-  }
-  return containers.filter((container) => selected.has(container));
-}
-
-/** Where the container is known and only the host is wrong, the hosts that have it. */
-function hintFor(
-  { what, host }: { what: string; host: string },
-  containers: readonly Selectable[],
-): string | undefined {
-  const matches = globMatcher(what);
-  const elsewhere = containers.filter(({ id, name }) => matches(id) || (name !== undefined && matches(name)));
-  if (elsewhere.length > 0)
-    return nearestHint(host, new Set(elsewhere.map((container) => container.host)), `${what} is on`);
-  return nearestHint(what, new Set(containers.flatMap(({ id, name }) => [id, name ?? id])), "there are");
 }
 
 function nothing(term: string, what: string, hint?: string): NexcageError {

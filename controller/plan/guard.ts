@@ -6,7 +6,7 @@ import { destructive, keyOf, type Plan } from "./model.ts";
  * `limits.max_destroy`, or what another owner has under the id of a wanted container.
  * @throws {NexcageError} `REFUSED`, with everything that stands in the way
  */
-export function refuseBeyondLimits(plan: Plan, { maxDestroy }: { maxDestroy?: number | undefined }): void {
+export function requireWithinLimits(plan: Plan, { maxDestroy }: { maxDestroy?: number | undefined }): void {
   const protectedOnes = plan.changes.filter(({ kind, protect }) => protect === true && destructive.has(kind));
   const destroyed = plan.changes.filter(({ kind }) => destructive.has(kind));
   const isTooMuch = maxDestroy !== undefined && destroyed.length > maxDestroy;

@@ -29,7 +29,7 @@ export type PlannedChange = {
   /** One sentence part: `is not there`, `command changed`, `is stopped (exit code 3)`, `left the fleet`. */
   reason: string;
   /** The fields that differ, with their old and new values; for `replace` and `update`. */
-  fields: FieldChange[];
+  fields: readonly FieldChange[];
   /** What it costs the running container; undefined where nothing that runs is touched. */
   cost?: Cost | undefined;
   placement?: string | undefined;

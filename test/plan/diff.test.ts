@@ -50,7 +50,7 @@ const cases: { title: string; wanted: Desired[]; there: Record<string, Observed[
         observed("web", { status: "stopped", exit: { exitCode: 3, finishedAt: "2026-01-01T00:00:00Z" } }),
       ],
     },
-    plan: ["update web@pve1: resources.pids changed, and is stopped (exit code 3)"],
+    plan: ["update web@pve1: resources.pids changed, and it is stopped (exit code 3)"],
   },
   {
     title: "what ended is started, with how it ended, also after exit code 0",
@@ -68,8 +68,8 @@ const cases: { title: string; wanted: Desired[]; there: Record<string, Observed[
     },
     plan: [
       "start a@pve1: is stopped (exit code 0)",
-      "start b@pve1: is stopped (signal 9, out of memory)",
-      "start c@pve1: is stopped (nobody saw how)",
+      "start b@pve1: is stopped (signal 9 (out of memory))",
+      "start c@pve1: is stopped (how is not known)",
       "start d@pve1: was made and never started",
     ],
   },
@@ -188,29 +188,35 @@ test("a global container that a host is no longer meant for is an orphan there, 
   t.like(result.orphans, [{ host: "pve2", reason: "left the fleet" }]);
 });
 
-test("a selection plans for what it names, deletes nothing else, and moves what it names", (t) => {
-  const input = {
-    desired: [desired("web@pve2"), desired("db@pve1")],
-    observed: hosts({ pve1: [observed("web"), observed("old")], pve2: [] }),
+/** A selection as `select` makes it, of these ids. */
+function only(ids: string[], wanted: Desired[], on = ["pve1", "pve2"]) {
+  const matches = ({ id, host }: { id: string; host: string }) => ids.includes(id) && on.includes(host);
+  const source = { kind: "bundle", path: "/" } as const;
+  const fleetWide = wanted.map((one) => ({ ...one, spec: { ...one.spec, source } }));
+  return { desired: wanted.filter(matches), selection: { matches, fleetWide } };
+}
+
+test("a selection plans for what it names, moves it, and deletes nothing else", (t) => {
+  const wanted = [desired("web@pve2"), desired("db@pve1")];
+  const there = {
+    observed: hosts({ pve1: [observed("web"), observed("old"), observed("db")], pve2: [] }),
     prune: true,
   };
-  t.deepEqual(lines(plan({ ...input, selection: ({ name }) => name === "web" })), [
+  t.deepEqual(lines(plan({ ...there, ...only(["web"], wanted) })), [
     "delete web@pve1: moves to pve2",
     "create web@pve2: moves here from pve1",
   ]);
-  t.deepEqual(lines(plan({ ...input, selection: ({ id }) => id === "old" })), [
-    "delete old@pve1: left the fleet",
-  ]);
+  t.deepEqual(lines(plan({ ...there, ...only(["old"], wanted) })), ["delete old@pve1: left the fleet"]);
 });
 
-test("selecting only the old host of a move leaves the old one where it is", (t) => {
+test("what is wanted on a host that is not selected is not taken for having left", (t) => {
   const result = plan({
-    desired: [desired("web@pve2")],
-    observed: hosts({ pve1: [observed("web")], pve2: [] }),
-    selection: ({ host }) => host === "pve1",
+    ...only(["web"], [desired("web@pve2")], ["pve1"]),
+    observed: hosts({ pve1: [observed("web")] }),
+    prune: true,
   });
   t.deepEqual(result.changes, []);
-  t.like(result.orphans, [{ host: "pve1", id: "web" }]);
+  t.like(result.orphans, [{ host: "pve1", id: "web", reason: "moves to pve2, once it can be made there" }]);
 });
 
 test("a change waits for those of all replicas of what it depends on, across hosts", (t) => {
