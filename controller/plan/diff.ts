@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Observed } from "../../shared/container.ts";
 import { changedFields, dearest } from "../../shared/costs.ts";
-import { describeExit } from "../describe.ts";
 import type { Selection } from "../inventory/select.ts";
+import { describeExit } from "./exit.ts";
 import { wordOf } from "./fields.ts";
 import { changing, type Desired, keyOf, type Noted, type Plan, type PlannedChange } from "./model.ts";
 
@@ -133,7 +133,7 @@ function changeFor(
 
 /** Why it must be started; undefined when it runs. */
 function idleReason({ state, exit }: Observed): string | undefined {
-  if (state.status === "stopped") return `is stopped (${describeExit({ exit })})`;
+  if (state.status === "stopped") return `is stopped (${describeExit(exit)})`;
   return state.status === "created" ? "was made and never started" : undefined;
 }
 

@@ -68,8 +68,8 @@ const cases: { title: string; wanted: Desired[]; there: Record<string, Observed[
     },
     plan: [
       "start a@pve1: is stopped (exit code 0)",
-      "start b@pve1: is stopped (signal 9 (out of memory))",
-      "start c@pve1: is stopped (how is not known)",
+      "start b@pve1: is stopped (signal 9, out of memory)",
+      "start c@pve1: is stopped (nobody saw how)",
       "start d@pve1: was made and never started",
     ],
   },

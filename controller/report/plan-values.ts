@@ -1,0 +1,77 @@
+import type { FieldChange } from "../../shared/costs.ts";
+import type { Mount } from "../../shared/spec.ts";
+import { formatDuration, formatSize } from "../../shared/units.ts";
+import { isRecord } from "../inventory/vocabulary.ts";
+import { wordOf } from "../plan/fields.ts";
+import type { PlannedChange } from "../plan/model.ts";
+
+/*
+ * How a field's old and new value look in a plan. Environments may hold passwords until there are
+ * secrets of their own, so values whose name says so are never shown.
+ */
+
+const secretName = /pass|secret|token|credential|private|api_?key|access_?key/i;
+export const hidden = "[secret]";
+
+/** A value of a spec without what its names say is secret. Pure. */
+export function withoutSecrets(field: string, value: unknown): unknown {
+  if (field !== "environment" || !isRecord(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, item]) => [name, secretName.test(name) ? hidden : item]),
+  );
+}
+
+/** A line for each field that changes: `resources.memory  256 MiB → 512 MiB  (hot)`, aligned. */
+export function fieldLines({ fields }: PlannedChange): string[] {
+  const lines = fields.flatMap(linesOf);
+  const width = Math.max(0, ...lines.map(({ word }) => word.length));
+  // The cost stands beside a field only where the fields of one change differ in it.
+  const differ = new Set(fields.map(({ cost }) => cost)).size > 1;
+  return lines.map(
+    ({ word, old, new: now, cost }) => `${word.padEnd(width)}  ${old} → ${now}${differ ? `  (${cost})` : ""}`,
+  );
+}
+
+type Line = { word: string; old: string; new: string; cost: FieldChange["cost"] };
+
+/** Maps are compared entry by entry, so that one variable among twenty can be seen. */
+function linesOf(field: FieldChange): Line[] {
+  const { cost, old, new: now } = field;
+  const word = wordOf(field);
+  if (field.field !== "environment" && field.field !== "labels")
+    return [{ word, old: shown(field.field, old), new: shown(field.field, now), cost }];
+  const before = isRecord(old) ? old : {};
+  const after = isRecord(now) ? now : {};
+  return [...new Set([...Object.keys(before), ...Object.keys(after)])]
+    .sort()
+    .filter((name) => before[name] !== after[name])
+    .map((name) => {
+      const value = (item: unknown): string =>
+        item !== undefined && field.field === "environment" && secretName.test(name) ? hidden : plain(item);
+      return { word: `${word}.${name}`, old: value(before[name]), new: value(after[name]), cost };
+    });
+}
+
+function shown(field: FieldChange["field"], value: unknown): string {
+  if (value === undefined) return "(not set)";
+  if (field === "resources.memoryBytes" && typeof value === "number") return formatSize(value);
+  if (field === "stopGracePeriodMs" && typeof value === "number") return formatDuration(value);
+  if (field === "source" && isRecord(value))
+    return typeof value.digest === "string"
+      ? value.digest.slice(0, "sha256:".length + 12)
+      : plain(value.path);
+  if (field === "mounts" && Array.isArray(value)) return `[${value.map(mountText).join(", ")}]`;
+  if (Array.isArray(value)) return `[${value.map((item) => JSON.stringify(item)).join(", ")}]`;
+  return plain(value);
+}
+
+function mountText(mount: Mount): string {
+  if (mount.type === "bind") return `${plain(mount.source)}:${plain(mount.target)}${mount.readOnly === true ? ":ro" : ""}`;
+  return `tmpfs:${plain(mount.target)}${mount.sizeBytes === undefined ? "" : ` (${formatSize(mount.sizeBytes)})`}`;
+}
+
+/** Text without quotes where it cannot be mistaken: control characters and empty text are escaped. */
+function plain(value: unknown): string {
+  if (value === undefined) return "(not set)";
+  return typeof value === "string" && /^[^\s"\p{C}]+$/u.test(value) ? value : JSON.stringify(value);
+}
