@@ -12,14 +12,15 @@ export type ComposeOptions = {
   paths: Paths;
   log: Log;
   lockTimeoutMs: number;
-  /** Holds `libncx.so` and `nexcage-monitor`. */
-  nativeFolder: string;
+  /** The program's file, beside which the product has its libraries. */
+  script: string;
+  environment: NodeJS.ProcessEnv;
   onStep?: RuntimeDependencies["onStep"];
 };
 
 /** The runtime as the product has it. What is heavy (libcrun, the image store) is loaded with its first use. */
 export async function composeRuntime(
-  { paths, log, nativeFolder, ...options }: ComposeOptions,
+  { paths, log, script, environment, ...options }: ComposeOptions,
   { signal }: { signal: AbortSignal },
 ): Promise<Runtime> {
   const lockFile = lockFileWith(async (fd, operation) => {
@@ -33,7 +34,7 @@ export async function composeRuntime(
   let loading: ReturnType<typeof load> | undefined;
   const load = async () => {
     const { loadNative } = await import("./backends/crun/native.ts");
-    return await loadNative(nativeFolder);
+    return await loadNative(nativeFolder(script, environment));
   };
   const native = () => {
     loading ??= load();
@@ -59,7 +60,7 @@ export async function composeRuntime(
  * Where the product has its libraries: beside its program. In development they are where `native/build`
  * made them, which only the environment knows; the product never looks there.
  */
-export function nativeFolder(script: string, environment: NodeJS.ProcessEnv): string {
+function nativeFolder(script: string, environment: NodeJS.ProcessEnv): string {
   const beside = dirname(script);
   if (existsSync(join(beside, "libncx.so")) || !script.endsWith(".ts")) return beside;
   return environment.NEXCAGE_NATIVE ?? beside;

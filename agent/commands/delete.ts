@@ -1,0 +1,26 @@
+import { asNexcageError } from "../../shared/errors.ts";
+import { parseContainerId } from "../../shared/ids.ts";
+import { change, command } from "./command.ts";
+
+export const deleteCommand = command({
+  command: "delete <id>",
+  describe: "Delete a container that is not running, and all that it has on this host",
+  builder: (yargs) =>
+    yargs.positional("id", { type: "string", demandOption: true, describe: "container id" }).option("force", {
+      alias: "f",
+      type: "boolean",
+      default: false,
+      describe: "end it at once where it runs; fine where there is none",
+    }),
+  async handler({ id, force, ...globals }) {
+    const containerId = parseContainerId(id);
+    try {
+      // As OCI runtimes do it: `stop` is for who wants it gently.
+      await change(globals, ({ runtime }, options) =>
+        runtime.delete(containerId, { ...options, force, gracePeriodMs: 0 }),
+      );
+    } catch (error) {
+      if (!force || asNexcageError(error).code !== "CONTAINER_NOT_FOUND") throw error;
+    }
+  },
+});

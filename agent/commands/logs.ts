@@ -1,0 +1,28 @@
+import { parseContainerId } from "../../shared/ids.ts";
+import { command, printJson } from "./command.ts";
+import { openAgent } from "./open.ts";
+
+export const logs = command({
+  command: "logs <id>",
+  describe: "Print what a container wrote: its stdout to stdout, its stderr to stderr",
+  builder: (yargs) =>
+    yargs
+      .positional("id", { type: "string", demandOption: true, describe: "container id" })
+      .option("follow", {
+        alias: "f",
+        type: "boolean",
+        default: false,
+        describe: "go on until it has stopped",
+      })
+      .option("tail", { type: "number", requiresArg: true, describe: "only the last so many lines" }),
+  async handler({ id, follow, tail, ...globals }) {
+    const containerId = parseContainerId(id);
+    await using opened = await openAgent(globals);
+    for await (const lines of opened.runtime.logs(containerId, { follow, tail }, opened)) {
+      if (globals.output === "json") for (const line of lines) printJson(line);
+      else
+        for (const { stream, text, partial } of lines)
+          process[stream].write(partial === true ? text : `${text}\n`);
+    }
+  },
+});

@@ -1,0 +1,64 @@
+import { resolve } from "node:path";
+import { NexcageError } from "../../shared/errors.ts";
+import { quoteForMessage } from "../../shared/ids.ts";
+import { parseDuration } from "../../shared/units.ts";
+import type { ComposeOptions } from "../compose.ts";
+import { type LogLevel, logLevels, openLog } from "../log.ts";
+import { agentPaths } from "../paths.ts";
+import type { Runtime } from "../runtime.ts";
+import type { Globals } from "./serve-arguments.ts";
+
+/** A runtime for one command, and the signal of a Ctrl-C. */
+export type Opened = AsyncDisposable & { runtime: Runtime; signal: AbortSignal };
+
+const defaultLockTimeout = "60s";
+
+/** @throws {NexcageError} `USAGE` */
+export function composeOptions(globals: Globals): ComposeOptions & { log: ReturnType<typeof openLog> } {
+  return {
+    paths: agentPaths(process.env, globals.root && resolve(globals.root)),
+    log: openLog(parseLogLevel(globals.logLevel ?? "warn")),
+    lockTimeoutMs: parseLockTimeout(globals.lockTimeout ?? defaultLockTimeout),
+    script: process.argv[1] ?? "",
+    environment: process.env,
+  };
+}
+
+export async function openAgent(globals: Globals): Promise<Opened> {
+  const { composeRuntime } = await import("../compose.ts");
+  const options = composeOptions(globals);
+  const signal = interrupted();
+  const runtime = await composeRuntime(options, { signal });
+  return {
+    runtime,
+    signal,
+    async [Symbol.asyncDispose]() {
+      await runtime[Symbol.asyncDispose]();
+      await options.log[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Aborted when this process is asked to end: by Ctrl-C, by its terminal, or by who stops services. */
+export function interrupted(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.once(name, () => controller.abort(new NexcageError("INTERRUPTED", `interrupted by ${name}`)));
+  return controller.signal;
+}
+
+function parseLogLevel(text: string): LogLevel {
+  const level = logLevels.find((one) => one === text);
+  if (level !== undefined) return level;
+  throw new NexcageError("USAGE", `--log-level ${quoteForMessage(text)} is not a level`, {
+    hint: `one of ${logLevels.join(", ")}`,
+  });
+}
+
+function parseLockTimeout(text: string): number {
+  const timeoutMs = parseDuration(text);
+  if (timeoutMs !== undefined) return timeoutMs;
+  throw new NexcageError("USAGE", `--lock-timeout ${quoteForMessage(text)} is not a duration`, {
+    hint: "such as 30s or 2m",
+  });
+}

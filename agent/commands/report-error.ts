@@ -1,0 +1,23 @@
+import { asNexcageError, type ErrorCode } from "../../shared/errors.ts";
+
+const usageCodes: ReadonlySet<ErrorCode> = new Set(["USAGE", "INVALID_ID"]);
+
+/**
+ * Tells an error on stderr: a line, and a line with the next thing to do; with `-o json` as JSON. Gives
+ * the exit status: 2 for a wrong command line, 130 for an interruption, an exec's own, else 1.
+ */
+export function reportError(thrown: unknown, args: string[]): number {
+  const error = asNexcageError(thrown);
+  const isJson = /(^| )(-o|--output)[ =]?json( |$)/.test(args.join(" "));
+  const hint = error.hint === undefined ? "" : `hint: ${error.hint}\n`;
+  const text = `nexcage-agent: ${oneLine(error.message)} [${error.code}]\n${hint}`;
+  process.stderr.write(isJson ? `${JSON.stringify(error)}\n` : text);
+  if (usageCodes.has(error.code)) return 2;
+  if (error.code === "INTERRUPTED") return 130;
+  const { exitCode } = error.details ?? {};
+  return error.code === "EXEC_FAILED" && typeof exitCode === "number" ? exitCode : 1;
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, "; ");
+}

@@ -1,0 +1,29 @@
+import { parseArgs } from "node:util";
+
+/** The global options, as a command line has them. */
+export type Globals = {
+  root?: string | undefined;
+  logLevel?: string | undefined;
+  /** Such as `60s`. */
+  lockTimeout?: string | undefined;
+};
+
+/** The options of `serve --stdio …`; undefined for any other command line, also for one with a mistake in it. */
+export function serveArguments(args: string[]): Globals | undefined {
+  if (args[0] !== "serve") return undefined;
+  try {
+    const { values } = parseArgs({
+      args: args.slice(1),
+      options: {
+        stdio: { type: "boolean" },
+        root: { type: "string" },
+        "log-level": { type: "string" },
+        "lock-timeout": { type: "string" },
+      },
+    });
+    if (values.stdio !== true) return undefined;
+    return { root: values.root, logLevel: values["log-level"], lockTimeout: values["lock-timeout"] };
+  } catch {
+    return undefined;
+  }
+}

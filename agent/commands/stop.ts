@@ -1,0 +1,30 @@
+import { NexcageError } from "../../shared/errors.ts";
+import { parseContainerId, quoteForMessage } from "../../shared/ids.ts";
+import { parseDuration } from "../../shared/units.ts";
+import { change, command } from "./command.ts";
+
+export const stop = command({
+  command: "stop <id>",
+  describe: "Stop a container: its stop signal, and SIGKILL when its grace period is over",
+  builder: (yargs) =>
+    yargs
+      .positional("id", { type: "string", demandOption: true, describe: "container id" })
+      .option("grace-period", {
+        type: "string",
+        requiresArg: true,
+        describe: "instead of the container's own, such as 10s",
+      }),
+  async handler({ id, gracePeriod, ...globals }) {
+    const containerId = parseContainerId(id);
+    const gracePeriodMs = gracePeriod === undefined ? undefined : parseGracePeriod(gracePeriod);
+    await change(globals, ({ runtime }, options) => runtime.stop(containerId, { ...options, gracePeriodMs }));
+  },
+});
+
+function parseGracePeriod(text: string): number {
+  const periodMs = parseDuration(text);
+  if (periodMs !== undefined) return periodMs;
+  throw new NexcageError("USAGE", `--grace-period ${quoteForMessage(text)} is not a duration`, {
+    hint: "such as 10s, or 0s for SIGKILL at once",
+  });
+}

@@ -1,0 +1,150 @@
+import { accessSync, constants, existsSync, statfsSync } from "node:fs";
+import { dirname } from "node:path";
+import { asNexcageError } from "../shared/errors.ts";
+import { formatSize } from "../shared/units.ts";
+import type { Paths } from "./paths.ts";
+import type { Runtime } from "./runtime.ts";
+import { readNames } from "./state/files.ts";
+
+/** One thing that was looked at. `failed`: containers cannot run, or cannot be kept. */
+export type Check = {
+  name: string;
+  result: "ok" | "warning" | "failed";
+  message: string;
+  /** What to do. */
+  hint?: string;
+};
+
+/** Below this much space a container's log, its files or the journal may not fit. */
+const littleBytes = 256 * 1024 ** 2;
+
+/** What this host has, what is missing, and what to do about it. Changes nothing. */
+export async function examine(
+  runtime: Runtime,
+  paths: Paths,
+  { signal }: { signal: AbortSignal },
+): Promise<Check[]> {
+  const features = await runtime.features();
+  return [
+    checkCgroups(features.cgroups),
+    ...features.backends.map(checkBackend),
+    checkOverlay(),
+    ...[paths.run, paths.lib, paths.log, paths.lock].map(checkFolder),
+    checkSpace(paths.lib),
+    checkJournals(paths),
+    ...(await checkContainers(runtime, { signal })),
+  ];
+}
+
+type Features = Awaited<ReturnType<Runtime["features"]>>;
+
+function checkCgroups(mode: Features["cgroups"]): Check {
+  const name = "control groups";
+  switch (mode) {
+    case "v1":
+    case "v2":
+      return { name, result: "ok", message: `cgroup ${mode}` };
+    case "hybrid":
+      return {
+        name,
+        result: "failed",
+        message: "cgroup v1 and v2 are both mounted below /sys/fs/cgroup, which libcrun refuses",
+        hint: "boot with systemd.unified_cgroup_hierarchy=1, or umount /sys/fs/cgroup/unified",
+      };
+    case "none":
+      return {
+        name,
+        result: "failed",
+        message: "none are mounted below /sys/fs/cgroup",
+        hint: "mount -t cgroup2 none /sys/fs/cgroup",
+      };
+    default:
+      return mode satisfies never;
+  }
+}
+
+function checkBackend({ name, available, version, reason }: Features["backends"][number]): Check {
+  if (available) return { name: `backend ${name}`, result: "ok", message: version ?? "available" };
+  return {
+    name: `backend ${name}`,
+    result: "failed",
+    message: reason ?? "not available",
+    hint: "run nexcage-agent itself, as root, from the package that it came in",
+  };
+}
+
+function checkOverlay(): Check {
+  const name = "overlayfs";
+  if (existsSync("/sys/module/overlay"))
+    return { name, result: "ok", message: "containers share their images" };
+  return {
+    name,
+    result: "warning",
+    message: "the kernel has not loaded it: each container may get a copy of its image",
+    hint: "modprobe overlay",
+  };
+}
+
+/** One that is missing is made with the first container: then the folder above it counts. */
+function checkFolder(path: string): Check {
+  const existing = nearestFolder(path);
+  try {
+    accessSync(existing, constants.W_OK);
+    return {
+      name: path,
+      result: "ok",
+      message: existing === path ? "writable" : `can be made in ${existing}`,
+    };
+  } catch (error) {
+    const { message } = asNexcageError(error);
+    return {
+      name: path,
+      result: "failed",
+      message,
+      hint: `run as root, and check: ls -ld ${existing}; mount`,
+    };
+  }
+}
+
+function nearestFolder(path: string): string {
+  return existsSync(path) || path === "/" ? path : nearestFolder(dirname(path));
+}
+
+function checkSpace(path: string): Check {
+  const { bavail, bsize } = statfsSync(nearestFolder(path));
+  const free = bavail * bsize;
+  const name = `space for ${path}`;
+  if (free >= littleBytes) return { name, result: "ok", message: `${formatSize(free)} free` };
+  return {
+    name,
+    result: "warning",
+    message: `only ${formatSize(free)} free`,
+    hint: `make space there: df -h ${path}`,
+  };
+}
+
+function checkJournals(paths: Paths): Check {
+  const journals = readNames(paths.journals).filter((name) => name.endsWith(".jsonl"));
+  const locks = new Set(readNames(paths.lock));
+  // The lock's file is there while its agent lives, and after it was killed: a name is not proof enough.
+  const left = journals.filter((name) => !locks.has(`journal-${name.slice(0, -".jsonl".length)}`));
+  const message = `${journals.length} of agents, ${left.length} of them of agents that are gone`;
+  return { name: "journals", result: "ok", message };
+}
+
+async function checkContainers(runtime: Runtime, { signal }: { signal: AbortSignal }): Promise<Check[]> {
+  const containers = await runtime.list({ signal });
+  const running = containers.filter(({ state }) => state.status === "running").length;
+  const lost = containers.filter(({ monitor, state }) => monitor === "lost" && state.status !== "stopped");
+  return [
+    { name: "containers", result: "ok", message: `${containers.length}, ${running} of them running` },
+    ...lost.map(
+      ({ id }): Check => ({
+        name: `container ${id}`,
+        result: "warning",
+        message: "its monitor was killed: how it will end cannot be known",
+        hint: `start it again where that matters: nexcage-agent stop ${id}; nexcage-agent start ${id}`,
+      }),
+    ),
+  ];
+}
