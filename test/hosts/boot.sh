@@ -1,0 +1,24 @@
+#!/bin/sh
+# boot.sh DIR NAME ADDRESS/LENGTH GATEWAY PORT BRIDGE: what a test host does when it is switched on. Runs as the
+# first process of new namespaces, in the host's cgroups; descriptor 3 is the machine's network namespace.
+set -eu
+dir=$1 name=$2 address=$3 gateway=$4 port=$5 bridge=$6
+
+mount -t proc proc /proc
+echo "$name" >/proc/sys/kernel/hostname
+umount --lazy /sys
+mount --all --fstab "$dir/fstab"
+mkdir /run/sshd
+mkdir -m 1777 /run/lock
+
+ip -batch - <<EOF
+link set lo up
+link add eth0 type veth peer name $port netns /proc/self/fd/3
+address add $address dev eth0
+link set eth0 up
+route add default via $gateway
+EOF
+nsenter --net=/proc/self/fd/3 ip link set "$port" master "$bridge" up
+exec 3<&-
+
+exec catatonit -- /usr/sbin/sshd -D -e

@@ -1,0 +1,118 @@
+import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { hasCode } from "../../shared/errors.ts";
+import { isInside, killProcess } from "./processes.ts";
+import { waitFor } from "./wait.ts";
+
+/** One of the machine's cgroup v1 hierarchies. */
+export type Hierarchy = {
+  /** Its folder under /sys/fs/cgroup, such as `memory` or `cpu,cpuacct`. */
+  name: string;
+  /** What mounts it again: `memory`, or `none,name=systemd`. */
+  options: string;
+  mountPoint: string;
+};
+
+/** The v1 hierarchies that the text of a mountinfo shows; none on a machine with cgroup v2 alone. */
+export function parseHierarchies(mountinfo: string): Hierarchy[] {
+  return mountinfo.split("\n").flatMap((line) => {
+    const [mount = "", source = ""] = line.split(" - ");
+    const [type, , superOptions = ""] = source.split(" ");
+    const mountPoint = mount.split(" ")[4];
+    if (type !== "cgroup" || mountPoint === undefined) return [];
+    const words = superOptions.split(",").filter((word) => !/^(rw|ro|xattr|release_agent=.*)$/.test(word));
+    const options = words.some((word) => word.startsWith("name=")) ? ["none", ...words] : words;
+    return [{ name: basename(mountPoint), options: options.join(","), mountPoint }];
+  });
+}
+
+export async function findHierarchies(): Promise<Hierarchy[]> {
+  return parseHierarchies(await readFile("/proc/self/mountinfo", "utf8"));
+}
+
+/** Makes a cgroup below one that is there. */
+export async function makeCgroup(path: string): Promise<void> {
+  await mkdir(path);
+  // A new cpuset is empty, and refuses processes until it has processors and memory.
+  for (const file of ["cpuset.cpus", "cpuset.mems"]) {
+    const inherited = await readIfThere(join(dirname(path), file));
+    if (inherited !== undefined) await writeFile(join(path, file), inherited);
+  }
+}
+
+/** A cgroup and all below it, children before their parents; empty when it is not there. */
+export async function walkCgroup(path: string): Promise<string[]> {
+  const entries = await readIfThere(path, () => readdir(path, { withFileTypes: true }));
+  if (entries === undefined) return [];
+  const children = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(path, name));
+  return [...(await Promise.all(children.map(walkCgroup))).flat(), path];
+}
+
+/** The pids, as we see them, of all in a cgroup and below. */
+export async function processesOf(path: string): Promise<number[]> {
+  const lists = await Promise.all(
+    (await walkCgroup(path)).map((cgroup) => readIfThere(join(cgroup, "cgroup.procs"))),
+  );
+  return lists.flatMap((list) => (list ?? "").split("\n").filter(Boolean).map(Number));
+}
+
+/** Ends all that runs in these cgroups and below, frozen processes too. */
+export async function killCgroups(paths: string[]): Promise<void> {
+  await waitFor(
+    async () => {
+      for (const cgroup of (await Promise.all(paths.map(walkCgroup))).flat()) await thaw(cgroup);
+      const pids = [...new Set((await Promise.all(paths.map(processesOf))).flat())];
+      if (pids.length === 0) return true;
+      // Who only waits outside for a first process ends with it, and must live long enough to reap it.
+      const inside = (await Promise.all(pids.map(async (pid) => (await isInside(pid)) && pid))).filter(
+        (pid) => pid !== false,
+      );
+      for (const pid of inside.length > 0 ? inside : pids) killProcess(pid);
+      return undefined;
+    },
+    { what: `ending all processes of ${paths[0]}`, timeoutMs: 10_000 },
+  );
+}
+
+/** Removes empty cgroups, children first. */
+export async function removeCgroups(paths: string[]): Promise<void> {
+  for (const cgroup of (await Promise.all(paths.map(walkCgroup))).flat()) await removeCgroup(cgroup);
+}
+
+async function removeCgroup(path: string): Promise<void> {
+  // EBUSY: for a moment after its last process has ended.
+  await waitFor(
+    () =>
+      rmdir(path).then(
+        () => true,
+        (error) => ignoreCode(error, "EBUSY"),
+      ),
+    {
+      what: `removing ${path}`,
+      timeoutMs: 5_000,
+    },
+  );
+}
+
+function ignoreCode(error: unknown, code: string): true | undefined {
+  if (hasCode(error, code)) return undefined;
+  if (hasCode(error, "ENOENT")) return true;
+  throw error;
+}
+
+async function thaw(cgroup: string): Promise<void> {
+  const state = await readIfThere(join(cgroup, "freezer.state"));
+  if (state !== undefined && state !== "THAWED\n")
+    await writeFile(join(cgroup, "freezer.state"), "THAWED").catch((error) => ignoreCode(error, "ENOENT"));
+}
+
+async function readIfThere(path: string): Promise<string | undefined>;
+async function readIfThere<T>(path: string, read: () => Promise<T>): Promise<T | undefined>;
+async function readIfThere(path: string, read: () => Promise<unknown> = () => readFile(path, "utf8")) {
+  try {
+    return await read();
+  } catch (error) {
+    if (hasCode(error, "ENOENT", "ENODEV")) return undefined;
+    throw error;
+  }
+}

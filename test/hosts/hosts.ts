@@ -1,0 +1,106 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { isAbsolute, join } from "node:path";
+import { NexcageError } from "../../shared/errors.ts";
+import { makeCgroup } from "./cgroups.ts";
+import { TestHost } from "./host.ts";
+import { maximumHosts } from "./network.ts";
+import { makeKeyPair, prepareHost } from "./prepare.ts";
+import { claimRun, makeBridge, removeRun, sweepRuns } from "./runs.ts";
+
+export { TestHost } from "./host.ts";
+export { whyNoHosts } from "./requirements.ts";
+
+export type StartOptions = ({ names: string[] } | { count: number }) & {
+  /** A new folder for the run's files, on a disk; default below /var/tmp. */
+  dir?: string;
+  signal?: AbortSignal;
+};
+
+export type TestHosts = AsyncDisposable & {
+  hosts: TestHost[];
+  /** Where the run's files are; `ssh -F DIR/ssh_config NAME` logs in. */
+  dir: string;
+  /** By name. @throws {NexcageError} `USAGE` */
+  host(name: string): TestHost;
+  /** Ends and removes everything that the run has made. */
+  stop(): Promise<void>;
+};
+
+/**
+ * Brings up hosts that reach each other by name and are reached from this machine by address; first
+ * removes what crashed runs have left. Ask `whyNoHosts` before.
+ * @throws {NexcageError} `RUNTIME_FAILED`, `USAGE`
+ */
+export async function startHosts({ dir, signal, ...which }: StartOptions): Promise<TestHosts> {
+  const names =
+    "names" in which ? which.names : Array.from({ length: which.count }, (_, index) => `host${index + 1}`);
+  requireNames(names);
+  if (dir !== undefined) requireDir(dir);
+  await sweepRuns();
+
+  await using undo = new AsyncDisposableStack();
+  const run = await claimRun({ dir });
+  undo.defer(() => removeRun(run));
+  await mkdir(join(run.dir, "hosts"), { recursive: true });
+  for (const { cgroup } of run.hierarchies) await makeCgroup(cgroup);
+  await makeBridge(run);
+  const clientKey = await makeKeyPair(join(run.dir, "id_ed25519"), { comment: "test hosts" });
+  const booted = await Promise.allSettled(
+    names.map(async (name, index) => {
+      const host = new TestHost(await prepareHost(run, { name, index: index + 2, names, clientKey }));
+      await host.boot({ signal });
+      return host;
+    }),
+  );
+  const hosts = booted.map((outcome) => {
+    if (outcome.status === "rejected") throw outcome.reason;
+    return outcome.value;
+  });
+  await writeFile(
+    join(run.dir, "known_hosts"),
+    hosts.map(({ knownHostsLine }) => `${knownHostsLine}\n`).join(""),
+  );
+  await writeFile(join(run.dir, "ssh_config"), sshConfig(run.dir, hosts));
+
+  const everything = undo.move();
+  return {
+    hosts,
+    dir: run.dir,
+    host(name) {
+      const host = hosts.find((candidate) => candidate.name === name);
+      if (host === undefined) throw new NexcageError("USAGE", `there is no test host "${name}"`);
+      return host;
+    },
+    stop: () => everything.disposeAsync(),
+    [Symbol.asyncDispose]: () => everything.disposeAsync(),
+  };
+}
+
+function sshConfig(dir: string, hosts: TestHost[]): string {
+  const entries = hosts.map(
+    ({ name, address, user }) => `Host ${name}\n  HostName ${address}\n  User ${user}\n`,
+  );
+  return `${entries.join("")}Host *
+  IdentityFile ${join(dir, "id_ed25519")}
+  IdentitiesOnly yes
+  UserKnownHostsFile ${join(dir, "known_hosts")}
+  GlobalKnownHostsFile /dev/null
+`;
+}
+
+function requireNames(names: string[]): void {
+  const wrong = names.find((name) => !/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name));
+  if (wrong !== undefined) throw new NexcageError("USAGE", `"${wrong}" is not a host name`);
+  if (new Set(names).size < names.length)
+    throw new NexcageError("USAGE", "two test hosts have the same name");
+  if (names.length < 1 || names.length > maximumHosts)
+    throw new NexcageError("USAGE", `${names.length} test hosts: must be 1 to ${maximumHosts}`);
+}
+
+/** Hosts have their own /run and /proc over the machine's, so they would not see a folder there. */
+function requireDir(dir: string): void {
+  if (!isAbsolute(dir) || /^\/(run|proc|sys|etc)(\/|$)/.test(dir) || /[\s,:]/.test(dir))
+    throw new NexcageError("USAGE", `"${dir}" cannot hold test hosts`, {
+      hint: "an absolute path on a disk, without spaces, commas and colons",
+    });
+}

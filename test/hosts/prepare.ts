@@ -1,0 +1,84 @@
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { execa } from "execa";
+import { makeCgroup } from "./cgroups.ts";
+import type { PreparedHost } from "./host.ts";
+import { addressIn } from "./network.ts";
+import type { Run } from "./runs.ts";
+
+export type KeyPair = { privateFile: string; publicLine: string; fingerprint: string };
+
+/** Makes an ed25519 key pair: `FILE` and `FILE.pub`. */
+export async function makeKeyPair(privateFile: string, { comment }: { comment: string }): Promise<KeyPair> {
+  const args = ["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", privateFile];
+  await execa("ssh-keygen", args, { timeout: 30_000 });
+  const publicLine = (await readFile(`${privateFile}.pub`, "utf8")).trim();
+  const [, blob = ""] = publicLine.split(" ");
+  const hash = await crypto.subtle.digest("SHA-256", Buffer.from(blob, "base64"));
+  const fingerprint = `SHA256:${Buffer.from(hash).toString("base64").replace(/=+$/, "")}`;
+  return { privateFile, publicLine, fingerprint };
+}
+
+/** Puts on disk what a host needs before its first start, and makes its cgroups. */
+export async function prepareHost(
+  run: Run,
+  { name, index, names, clientKey }: { name: string; index: number; names: string[]; clientKey: KeyPair },
+): Promise<PreparedHost> {
+  const dir = join(run.dir, "hosts", name);
+  const root = join(dir, "root");
+  const etc = join(dir, "etc");
+  for (const folder of ["lib", "log/nexcage", "home", "etc/ssh/sshd_config.d", "etc-work"])
+    await mkdir(join(dir, folder), { recursive: true });
+  await mkdir(join(root, ".ssh"), { recursive: true, mode: 0o700 });
+  await writeFile(join(root, ".ssh/authorized_keys"), `${clientKey.publicLine}\n`, { mode: 0o600 });
+
+  const hostKey = await makeKeyPair(join(etc, "ssh/test_host_ed25519_key"), { comment: name });
+  await writeFile(join(etc, "ssh/sshd_config.d/host-key.conf"), "HostKey /etc/ssh/test_host_ed25519_key\n");
+  await writeFile(join(etc, "hostname"), `${name}\n`);
+  await writeFile(join(etc, "hosts"), hostsFile(run, names));
+  await writeFile(join(etc, "passwd"), withRootsHome(await readFile("/etc/passwd", "utf8"), root));
+
+  const cgroups = run.hierarchies.map((hierarchy) => ({
+    ...hierarchy,
+    cgroup: join(hierarchy.cgroup, name),
+  }));
+  await Promise.all(cgroups.map(({ cgroup }) => makeCgroup(cgroup)));
+  await writeFile(join(dir, "cgroups"), cgroups.map(({ cgroup }) => `${cgroup}\n`).join(""));
+  await writeFile(join(dir, "fstab"), fstab(dir, run));
+  return {
+    ...{ run, name, index, dir, keyFile: clientKey.privateFile, publicKey: `${clientKey.publicLine}\n` },
+    hostKeyLine: hostKey.publicLine.split(" ").slice(0, 2).join(" "),
+    hostKeyFingerprint: hostKey.fingerprint,
+  };
+}
+
+/**
+ * What a host mounts over the machine's files. A sysfs of its own shows its network devices, and comes
+ * without cgroups: only v1 ones are mounted, because libcrun (1.8 to 1.27) refuses to work where v2 is
+ * mounted beside them. The sources have names of their own, because `mount --all` leaves out what is
+ * mounted already.
+ */
+function fstab(dir: string, run: Run): string {
+  return [
+    "host-sys /sys sysfs defaults",
+    "host-cgroups /sys/fs/cgroup tmpfs mode=755",
+    ...run.hierarchies.map(
+      ({ name, options }) => `cgroup /sys/fs/cgroup/${name} cgroup ${options},X-mount.mkdir`,
+    ),
+    "host-run /run tmpfs mode=755,nosuid,nodev,noexec",
+    `${dir}/lib /var/lib/nexcage none bind,X-mount.mkdir`,
+    `${dir}/log /var/log none bind`,
+    `host-etc /etc overlay lowerdir=/etc,upperdir=${dir}/etc,workdir=${dir}/etc-work`,
+    "",
+  ].join("\n");
+}
+
+function hostsFile(run: Run, names: string[]): string {
+  const lines = names.map((name, index) => `${addressIn(run.id, index + 2)} ${name}`);
+  return ["127.0.0.1 localhost", ...lines, ""].join("\n");
+}
+
+/** A home elsewhere, and not something mounted over /root: the checkout may be below that. */
+function withRootsHome(passwd: string, home: string): string {
+  return passwd.replace(/^(root:(?:[^:]*:){4})[^:]*/m, (_, start) => `${start}${home}`);
+}
