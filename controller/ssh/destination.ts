@@ -175,7 +175,7 @@ function knownHostsFiles(
     [
       ...(settings.knownHosts ?? [own, join(home, ".ssh", "known_hosts2")]),
       ...(settings.globalKnownHosts ?? ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"]),
-    ].map(expand);
+    ].map((file) => (file.toLowerCase() === "none" ? "/dev/null" : expand(file)));
   const [first = own, ...others] = files;
   return [first, ...others];
 }

@@ -76,7 +76,8 @@ export async function handshake(socket: Duplex, options: HandshakeOptions): Prom
   client.on("connect", () => {
     progress.waitingFor = "greeting";
   });
-  client.on("handshake", () => {
+  // Once: each new exchange of keys on a connection that is up emits it again.
+  client.once("handshake", () => {
     progress.waitingFor = "login";
   });
   client.on("ready", ready.resolve);

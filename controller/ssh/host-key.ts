@@ -51,7 +51,7 @@ export function judgeHostKey(key: Buffer, policy: HostKeyPolicy): Verdict {
     );
   }
 
-  const trusted = lines.filter((line) => line.marker === "none");
+  const trusted = trustedLines(policy);
   if (trusted.some(same)) return { kind: "trusted" };
   const others = trusted.filter((line) => namesHost(line.names, names[0]));
   const [other] = others.toSorted((a, b) => rank(a, key) - rank(b, key));
@@ -87,13 +87,20 @@ export function judgeHostKey(key: Buffer, policy: HostKeyPolicy): Verdict {
  * only, and one that is known by its RSA key alone would look unknown when it shows another.
  */
 export function hostKeyAlgorithms(policy: Pick<HostKeyPolicy, "known" | "names" | "pin">): string[] {
-  const { known, names, pin } = policy;
-  const trusted = known.filter(
-    (line) => line.marker === "none" && names.some((name) => namesHost(line.names, name)),
-  );
-  const pinned = trusted.filter((line) => fingerprint(line.key) === pin);
+  const trusted = trustedLines(policy);
+  const pinned = trusted.filter((line) => fingerprint(line.key) === policy.pin);
   const wanted = (pinned.length > 0 ? pinned : trusted).flatMap(({ type }) => algorithmsOf(type));
   return [...new Set([...wanted, ...supported])].filter((name) => supported.includes(name));
+}
+
+/**
+ * The lines that tell the host's key: those of its first name that has any. What listens on the plain name's
+ * own port may be another machine, and must not pass for this one where its key is known.
+ */
+function trustedLines({ known, names }: Pick<HostKeyPolicy, "known" | "names">): KnownHost[] {
+  const trusted = known.filter((line) => line.marker === "none");
+  const byName = names.map((name) => trusted.filter((line) => namesHost(line.names, name)));
+  return byName.find((lines) => lines.length > 0) ?? [];
 }
 
 /** What ssh2 1.17 can check; a name that it does not know makes it throw. SHA-1 signatures are left out. */

@@ -97,6 +97,13 @@ const verdicts: Case[] = [
     verdict: "HOST_KEY_UNKNOWN",
   },
   {
+    title: "a key of the host's own port does not pass on another one whose key is known",
+    known: [`pve1 ssh-ed25519 ${keys.ed25519}`, `[pve1]:2222 ssh-ed25519 ${keys.other}`],
+    port: 2222,
+    verdict: "HOST_KEY_CHANGED",
+    says: /known_hosts:2 has SHA256/,
+  },
+  {
     title: "a host with another key of the type has changed",
     known: [`pve1 ssh-rsa ${keys.rsa}`, `pve1 ssh-ed25519 ${keys.other}`],
     verdict: "HOST_KEY_CHANGED",
@@ -212,4 +219,16 @@ test("the types that are known are asked for first, and RSA by its modern signat
   t.deepEqual(asked.slice(0, 3), ["rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519"]);
   t.false(asked.includes("ssh-rsa"));
   t.is(hostKeyAlgorithms({ known, names: ["pve2"], pin: undefined })[0], "ssh-ed25519");
+
+  const ports = parseKnownHosts(
+    `pve1 ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY=\n[pve1]:2222 ssh-rsa ${keys.rsa}`,
+    "known_hosts",
+  );
+  const names: [string, string] = ["[pve1]:2222", "pve1"];
+  t.is(ports.length, 2);
+  t.deepEqual(hostKeyAlgorithms({ known: ports, names, pin: undefined }).slice(0, 3), [
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+    "ssh-ed25519",
+  ]);
 });

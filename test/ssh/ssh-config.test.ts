@@ -80,6 +80,13 @@ Host *
   t.like(other, { address: "pve9", port: 22, user: "nobody" });
 });
 
+test("a known_hosts file of none is one that is empty and keeps nothing", async (t) => {
+  await using home = await makeHome();
+  await home.write(".ssh/config", "Host pve1\n UserKnownHostsFile none\n GlobalKnownHostsFile none\n");
+  const [host] = await route(home, bare("pve1"));
+  t.deepEqual([...new Set(host.knownHostsFiles)], ["/dev/null"]);
+});
+
 test("the inventory wins over ssh_config", async (t) => {
   await using home = await makeHome();
   await home.write(
