@@ -11,7 +11,7 @@ export type FleetEvent =
   | { kind: "host.back"; host: string }
   | { kind: "host.log"; host: string; line: string }
   | { kind: "lock.waiting"; host: string; holder: LockHolder | undefined }
-  | { kind: "image.packing"; path: string }
+  | { kind: "image.packing" | "image.hashing"; path: string }
   | { kind: "upload.started"; host: string; path: string; bytes: number }
   | { kind: "upload.progress"; host: string; path: string; sentBytes: number; bytes: number }
   | { kind: "upload.done"; host: string; path: string; bytes: number; durationMs: number }

@@ -96,8 +96,12 @@ async function send(
     case "replace":
     case "update": {
       if (spec === undefined) throw new NexcageError("INTERNAL", `the plan has no spec for ${keyOf(change)}`);
-      if (kind === "update")
-        return (await agent.request("container/update", { ...operation, spec }, request)).container;
+      if (kind === "update") {
+        const { container } = await agent.request("container/update", { ...operation, spec }, request);
+        if (change.start !== true) return container;
+        const start = { operationId: newOperationId(), fleet, id };
+        return (await agent.request("container/start", start, request)).container;
+      }
       return (await agent.request(`container/${kind}`, { ...operation, spec, start: true }, request))
         .container;
     }

@@ -49,7 +49,8 @@ export function lineOf(event: FleetEvent, { verbose }: { verbose: boolean }): st
       return `${host}: waiting for the lock that ${who} holds`;
     }
     case "image.packing":
-      return `packing ${event.path}`;
+    case "image.hashing":
+      return undefined;
     case "upload.started":
       return `${event.host}: sending ${event.path} (${formatSize(event.bytes)})`;
     case "upload.progress":

@@ -66,7 +66,8 @@ function shown(field: FieldChange["field"], value: unknown): string {
 }
 
 function mountText(mount: Mount): string {
-  if (mount.type === "bind") return `${plain(mount.source)}:${plain(mount.target)}${mount.readOnly === true ? ":ro" : ""}`;
+  if (mount.type === "bind")
+    return `${plain(mount.source)}:${plain(mount.target)}${mount.readOnly === true ? ":ro" : ""}`;
   return `tmpfs:${plain(mount.target)}${mount.sizeBytes === undefined ? "" : ` (${formatSize(mount.sizeBytes)})`}`;
 }
 

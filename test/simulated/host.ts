@@ -226,7 +226,7 @@ function simulatedLocks(held: Map<string, symbol>, owner: symbol): LockFile {
 }
 
 /** Simulated containers come from bundles: there is nothing to send. */
-const noImages: ImageStore = {
+export const noImages: ImageStore = {
   missing: async () => [],
   begin: async () => ({ upload: "none", path: "/dev/null", present: true }),
   chunk: async () => {},

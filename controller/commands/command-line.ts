@@ -1,0 +1,62 @@
+import yargs from "yargs";
+import { NexcageError } from "../../shared/errors.ts";
+import type { Command } from "./command.ts";
+import { fleetCommands } from "./fleet.ts";
+
+/**
+ * Runs one command line and gives its exit status.
+ * @throws {NexcageError} `USAGE` for what is none, and whatever the command throws
+ */
+export async function runCommandLine(words: string[]): Promise<number> {
+  let status: number | undefined;
+  const add = (to: ReturnType<typeof yargs>, commands: Command[]) => {
+    for (const { run, ...module } of commands)
+      to.command({
+        ...module,
+        handler: async (argv) => {
+          status = (await run(argv)) ?? 0;
+        },
+      });
+    return to;
+  };
+  const parser = yargs()
+    .scriptName("nexcage")
+    .usage("$0 <command>\n\nContainers on a fleet of Proxmox VE hosts, as YAML says, over SSH.")
+    .command("fleet", "Plan, apply and look after a fleet", (fleet) =>
+      add(fleet, fleetCommands).demandCommand(1, "fleet needs a command"),
+    )
+    .demandCommand(1, "nexcage needs a command")
+    .strict()
+    .recommendCommands()
+    .parserConfiguration({ "populate--": true, "duplicate-arguments-array": true })
+    .version(false)
+    .help()
+    .alias("help", "h")
+    .wrap(Math.min(100, process.stdout.columns ?? 100))
+    .epilogue(
+      "Exit: 0 done, 1 failed, 2 there are changes (--detailed-exitcode), 3 partial, 4 unreachable,\n5 lock held, 9 refused, 10 needs --yes, 64 usage or invalid files, 130 interrupted.",
+    )
+    .exitProcess(false)
+    .fail(false);
+  try {
+    await parser.parseAsync(words);
+  } catch (error) {
+    if (error instanceof NexcageError || !isUsageError(error)) throw error;
+    throw new NexcageError("USAGE", lowerFirst(error.message.replaceAll(/\s*\n\s*/g, "; ")), {
+      hint: `nexcage ${words
+        .filter((word) => /^[a-z]+$/.test(word))
+        .slice(0, 2)
+        .join(" ")} --help`.replace("  ", " "),
+    });
+  }
+  return status ?? 0;
+}
+
+/** yargs throws its own complaints as YError, or as a plain Error from `strict` and `demandCommand`. */
+function isUsageError(error: unknown): error is Error {
+  return error instanceof Error && (error.name === "YError" || error.constructor === Error);
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}

@@ -1,0 +1,37 @@
+import { command } from "./command.ts";
+import { fleetOptions } from "./options.ts";
+
+export const fleetPlan = command({
+  command: "plan [containers..]",
+  describe: "Show what apply would do, and change nothing",
+  builder: (yargs) =>
+    fleetOptions(yargs)
+      .positional("containers", { type: "string", array: true, describe: "web, web-*, db@pve1" })
+      .option("prune", { type: "boolean", describe: "also what left the fleet [default: the fleet's own]" })
+      .option("detailed-exitcode", {
+        type: "boolean",
+        default: false,
+        describe: "exit 2 when there are changes",
+      }),
+  async handler(argv) {
+    const { withFleet } = await import("./with-fleet.ts");
+    const { lookExitCode, planOf, resolveImages } = await import("./planning.ts");
+    const { listContainers } = await import("../apply/apply.ts");
+    const { planJson, planText } = await import("../report/plan.ts");
+    const { changing } = await import("../plan/model.ts");
+    const { printJson } = await import("./print.ts");
+    return await withFleet(argv, async (context) => {
+      const { fleet, opened, signal, color } = context;
+      const { desired } = await resolveImages(context);
+      const observed = await listContainers([...opened.agents.values()], { signal });
+      const plan = planOf(context, { desired, observed, prune: argv.prune ?? fleet.prune });
+      context.progress.pause();
+      if (argv.output === "json") printJson(planJson(plan));
+      else process.stdout.write(planText(plan, { color }));
+      const look = lookExitCode(context);
+      return look === 0 && argv["detailed-exitcode"] && plan.changes.some(({ kind }) => changing.has(kind))
+        ? 2
+        : look;
+    });
+  },
+});

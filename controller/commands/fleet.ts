@@ -1,0 +1,23 @@
+import type { Command } from "./command.ts";
+import { fleetApply } from "./fleet-apply.ts";
+import { fleetExec } from "./fleet-exec.ts";
+import { fleetKill } from "./fleet-kill.ts";
+import { fleetDelete, fleetStart, fleetStop } from "./fleet-lifecycle.ts";
+import { fleetLogs } from "./fleet-logs.ts";
+import { fleetPlan } from "./fleet-plan.ts";
+import { fleetState } from "./fleet-state.ts";
+import { fleetStatus } from "./fleet-status.ts";
+
+/** The commands below `nexcage fleet`, in the order of its help. */
+export const fleetCommands: Command[] = [
+  fleetPlan,
+  fleetApply,
+  fleetStatus,
+  fleetState,
+  fleetLogs,
+  fleetExec,
+  fleetStart,
+  fleetStop,
+  fleetKill,
+  fleetDelete,
+];

@@ -1,0 +1,49 @@
+import type { Argv } from "yargs";
+
+/** The options that each command over files takes. */
+export function fileOptions<A>(yargs: Argv<A>) {
+  return yargs
+    .option("file", {
+      alias: "f",
+      type: "string",
+      array: true,
+      requiresArg: true,
+      describe: "YAML files to read [default: inventory.yaml and fleet.yaml here]",
+    })
+    .option("output", {
+      alias: "o",
+      choices: ["text", "json"] as const,
+      default: "text" as const,
+      requiresArg: true,
+      describe: "what stdout gets",
+    });
+}
+
+/** Those that each command over hosts takes beside them. */
+export function fleetOptions<A>(yargs: Argv<A>) {
+  return fileOptions(yargs)
+    .option("limit", {
+      alias: "l",
+      type: "string",
+      requiresArg: true,
+      describe: "hosts and groups only: web*,prod,!pve3,&hel",
+    })
+    .option("forks", {
+      type: "number",
+      default: 32,
+      requiresArg: true,
+      describe: "hosts at once",
+    })
+    .option("verbose", { alias: "v", type: "boolean", default: false, describe: "show each step" });
+}
+
+/** Those of commands that change containers. */
+export function changeOptions<A>(yargs: Argv<A>) {
+  return fleetOptions(yargs)
+    .option("yes", { alias: "y", type: "boolean", default: false, describe: "do not ask before destroying" })
+    .option("lock-timeout", {
+      type: "string",
+      requiresArg: true,
+      describe: "wait so long for another controller of this fleet, such as 5m",
+    });
+}

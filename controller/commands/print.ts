@@ -1,0 +1,19 @@
+import { asNexcageError, NexcageError } from "../../shared/errors.ts";
+import { errorText } from "../report/lines.ts";
+
+/** A result for programs, on stdout alone. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+/** Any failure as its line and hint on stderr, or as JSON on stdout; gives the exit status. */
+export function printError(thrown: unknown, { json }: { json: boolean }): number {
+  const error = asNexcageError(thrown);
+  if (json) printJson({ error });
+  else process.stderr.write(`nexcage: ${errorText(error)}\n`);
+  if (error.code === "INTERNAL" && process.env.NEXCAGE_DEBUG)
+    process.stderr.write(
+      `${(thrown instanceof NexcageError ? thrown.cause : thrown) instanceof Error ? (error.stack ?? "") : ""}\n`,
+    );
+  return error.exitCode;
+}

@@ -1,0 +1,89 @@
+import { homedir, hostname, userInfo } from "node:os";
+import type { LockHolder } from "../../shared/container.ts";
+import { NexcageError } from "../../shared/errors.ts";
+import { type OpenFleet, openFleet } from "../fleet.ts";
+import { loadInventory } from "../inventory/load.ts";
+import type { Fleet, Host } from "../inventory/model.ts";
+import { type Selection, select } from "../inventory/select.ts";
+import { openProgress, type Progress } from "../report/progress.ts";
+import { askSecret } from "./ask.ts";
+import { interrupted } from "./interrupt.ts";
+
+/** What the commands over a fleet are told; see `fleetOptions`. */
+export type FleetArguments = {
+  file?: string[] | undefined;
+  limit?: string | undefined;
+  containers?: string[] | undefined;
+  /** They may be on the hosts and in no file any more. */
+  mayHaveLeft?: boolean;
+  forks: number;
+  output: "text" | "json";
+  verbose: boolean;
+};
+
+export type FleetContext = {
+  fleet: Fleet;
+  selection: Selection;
+  opened: OpenFleet;
+  progress: Progress;
+  color: boolean;
+  signal: AbortSignal;
+};
+
+/** True where stdout shows colours: a terminal, and no `NO_COLOR`. */
+export function wantsColor(): boolean {
+  return process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
+}
+
+/** Reads the files, selects, opens an agent on each host that is selected, and closes them after `work`. */
+export async function withFleet<T>(
+  argv: FleetArguments,
+  work: (context: FleetContext) => Promise<T>,
+): Promise<T> {
+  const signal = interrupted();
+  const resolved = await loadInventory({
+    files: argv.file ?? [],
+    cwd: process.cwd(),
+    home: homedir(),
+    environment: process.env,
+    signal,
+  });
+  const fleet = requireFleet(resolved.fleet);
+  const selection = select(resolved, {
+    limit: argv.limit,
+    containers: argv.containers ?? [],
+    mayHaveLeft: argv.mayHaveLeft,
+  });
+  using progress = openProgress(process.stderr, { quiet: argv.output === "json", verbose: argv.verbose });
+  await using opened = await openFleet(selection.hosts, {
+    connect: await productConnect(resolved.hosts),
+    forks: argv.forks,
+    emit: progress.emit,
+    signal,
+  });
+  return await work({ fleet, selection, opened, progress, color: wantsColor(), signal });
+}
+
+function requireFleet(fleet: Fleet | undefined): Fleet {
+  if (fleet !== undefined) return fleet;
+  throw new NexcageError("INVALID_FILE", "the files name hosts, but no fleet", {
+    hint: 'add a document with "kind: Fleet", or name its file with -f',
+  });
+}
+
+/** Who we are, for the locks that we hold. */
+export function lockHolder(now: Date): LockHolder {
+  return {
+    user: userInfo().username,
+    host: hostname(),
+    pid: process.pid,
+    since: now.toISOString(),
+    command: process.argv.slice(2).join(" ").slice(0, 200),
+  };
+}
+
+async function productConnect(hosts: Host[]) {
+  const { connector } = await import("../ssh/connect.ts");
+  const prompt = process.stdin.isTTY ? { prompt: askSecret } : {};
+  return connector({ hosts, home: homedir(), environment: process.env, ...prompt });
+}
