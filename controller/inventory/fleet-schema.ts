@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { capabilities } from "../../shared/capabilities.ts";
-import { User } from "../../shared/spec.ts";
+import { AbsolutePath, User } from "../../shared/spec.ts";
 import { nearestHint } from "./nearest.ts";
 import {
   ContainerName,
@@ -98,7 +98,12 @@ const aShortVolume = ({ input }: { input?: unknown }) => {
     return `named volumes (${shown(input)}) are not supported in this version\nhere: a path of the host, as in /srv/data:/data`;
   return `${shown(input)} is not a volume\nas in /srv/data:/data or /srv/data:/data:ro; both paths absolute`;
 };
-const ShortVolume = z.string().regex(/^\/[^:\0]*:\/[^:\0]*(:r[ow])?$/, { error: aShortVolume });
+const ShortVolume = z
+  .string()
+  .regex(/^\/[^:\0]*:\/[^:\0]*(:r[ow])?$/, { error: aShortVolume, abort: true })
+  .refine((text) => text.split(":", 2).every((path) => AbsolutePath.safeParse(path).success), {
+    error: aShortVolume,
+  });
 
 const Condition = words("a dependency", {
   condition: oneOf(["started"], { later: ["healthy", "completed_successfully"] })

@@ -100,7 +100,7 @@ export const listOf = <Item extends z.ZodType>(item: Item, what: string) =>
 const aPath = wants("an absolute path", `beginning with "/", without "." and ".." in it`);
 export const PathOnHost = z
   .string(aPath)
-  .regex(/^\//, aPath)
+  .regex(/^\//, { ...aPath, abort: true })
   .refine((path) => AbsolutePath.safeParse(path).success, aPath);
 
 /** A path on this machine: absolute, below `~/`, or from the folder of its file. */
