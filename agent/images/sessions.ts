@@ -4,15 +4,7 @@ import { join } from "node:path";
 import { hasCode } from "../../shared/errors.ts";
 import { Digest } from "../../shared/ids.ts";
 import type { Log } from "../log.ts";
-
-/**
- * Takes an exclusive flock(2) on a file, made where it is missing: with `wait` when it is free, without
- * `wait` at once or not at all (undefined). The kernel frees it with the process.
- */
-export type LockFile = (
-  path: string,
-  options: { wait: boolean; signal: AbortSignal },
-) => Promise<AsyncDisposable | undefined>;
+import type { LockFile } from "../state/lock.ts";
 
 /**
  * A session is a folder that its process keeps locked. What it uploads, unpacks and leases lies in there;

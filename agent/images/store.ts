@@ -6,8 +6,9 @@ import { Digest } from "../../shared/ids.ts";
 import type { Params, Result } from "../../shared/protocol.ts";
 import { formatSize } from "../../shared/units.ts";
 import type { Log } from "../log.ts";
+import type { LockFile } from "../state/lock.ts";
 import { diskFull, orDiskFull } from "./disk-full.ts";
-import { type LockFile, openSessions } from "./sessions.ts";
+import { openSessions } from "./sessions.ts";
 import { unpackVerified } from "./verify.ts";
 
 export type ImageStoreOptions = {

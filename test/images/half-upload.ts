@@ -1,15 +1,16 @@
 /** Begins an upload below the folder that it is given, says so, and waits to be killed. */
 import { join } from "node:path";
 import { pino } from "pino";
+import { flock } from "../../agent/backends/crun/native.ts";
 import { openImageStore } from "../../agent/images/store.ts";
+import { lockFileWith } from "../../agent/state/lock.ts";
 import { Digest } from "../../shared/ids.ts";
-import { lockFile } from "./lock-file.ts";
 
 const [, , folder = ""] = process.argv;
 const store = await openImageStore({
   root: join(folder, "images"),
   uploads: join(folder, "uploads"),
-  lockFile,
+  lockFile: lockFileWith(flock),
   log: pino({ level: "silent" }),
 });
 const sha256 = "1".repeat(64);

@@ -7,10 +7,11 @@ import { zstdCompressSync } from "node:zlib";
 import test from "ava";
 import { execa } from "execa";
 import { pino } from "pino";
+import { flock } from "../../agent/backends/crun/native.ts";
 import { type ImageStore, openImageStore } from "../../agent/images/store.ts";
+import { lockFileWith } from "../../agent/state/lock.ts";
 import { Digest } from "../../shared/ids.ts";
 import { type Entry, smallImage, tarOf } from "./archives.ts";
-import { lockFile } from "./lock-file.ts";
 
 const rootTest = process.getuid?.() === 0 ? test : test.skip; // mounting a small disk is root's
 const signal = () => AbortSignal.timeout(60_000);
@@ -26,12 +27,13 @@ async function host({ diskBytes }: { diskBytes?: number } = {}) {
     folder,
     root,
     uploads,
-    open: () => openImageStore({ root, uploads, lockFile, log: pino({ level: "silent" }) }),
+    open: () =>
+      openImageStore({ root, uploads, lockFile: lockFileWith(flock), log: pino({ level: "silent" }) }),
     images: () => readdir(root),
     /** What is not an image: sessions with what they hold. */
     async leftovers() {
       const names = await readdir(uploads, { recursive: true });
-      return names.filter((name) => name !== "gate" && !/lock$|leases|^[^/]*$/.test(name));
+      return names.filter((name) => !/^gate$|lock$|leases|^[^/]*$/.test(name));
     },
     async [Symbol.asyncDispose]() {
       if (diskBytes !== undefined) await execa("umount", ["--lazy", folder]);
@@ -243,7 +245,7 @@ test("a process that was killed while it sent leaves nothing once another opens 
   program.kill("SIGKILL");
   await program;
   await using _store = await at.open();
-  t.deepEqual(await readdir(at.uploads), ["gate"]);
+  t.deepEqual(await readdir(at.uploads), []);
 });
 
 test("a store that is closed leaves its images and nothing else", async (t) => {
@@ -253,7 +255,7 @@ test("a store that is closed leaves its images and nothing else", async (t) => {
     const { announced } = await imageOf(smallImage);
     await store.begin(announced);
   }
-  t.deepEqual(await readdir(at.uploads), ["gate"]);
+  t.deepEqual(await readdir(at.uploads), []);
 });
 
 rootTest("an image that cannot fit is refused before a byte is sent", async (t) => {

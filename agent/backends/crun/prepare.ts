@@ -1,25 +1,70 @@
-import { NexcageError } from "../../../shared/errors.ts";
+import { readFile, stat } from "node:fs/promises";
+import { hasCode, NexcageError } from "../../../shared/errors.ts";
 import type { ContainerSpec } from "../../../shared/spec.ts";
-import type { ConfigOptions, OciConfig } from "./config.ts";
+import { capabilitiesOfMask } from "./capabilities.ts";
+import { type HostFacts, type OciConfig, ociConfig } from "./config.ts";
+import { resolveUser } from "./users.ts";
+
+export type ConfigOptions = {
+  /** `root.path` of the configuration, absolute: where the container's files are once it is made. */
+  rootfsPath: string;
+  /** Where they can be looked at already: the image, while nothing is mounted on `rootfsPath` yet. */
+  imagePath: string;
+  /** `linux.cgroupsPath`, below this agent's own cgroup. */
+  cgroupsPath: string;
+};
 
 /**
  * The OCI configuration of a container made from an image: podman's defaults with what the spec says
- * over them. Looks at the host (bind sources, open-file limit) and into the image (users).
- * @throws {NexcageError} `SPEC_REFUSED` naming the field: an unknown user, capability or bind source
+ * over them. Looks at the host (bind sources, limits) and into the image (users).
+ * @throws {NexcageError} `SPEC_REFUSED` naming the field
  */
-export async function imageConfig(spec: ContainerSpec, options: ConfigOptions): Promise<OciConfig> {
-  throw new NexcageError("INTERNAL", `${spec.id}: ${options.rootfsPath}`);
+export async function imageConfig(
+  spec: ContainerSpec,
+  { rootfsPath, imagePath, cgroupsPath }: ConfigOptions,
+): Promise<OciConfig> {
+  await requireBindSources(spec);
+  const [user, host] = await Promise.all([resolveUser(spec.user, imagePath), readHostFacts()]);
+  return ociConfig(spec, { rootfsPath, cgroupsPath, user, host });
 }
 
-/**
- * The configuration of the bundle that a spec names, with what the spec says over it. `rootfsPath` is
- * given where the container does not run on the bundle's own root.
- * @throws {NexcageError} `BUNDLE_INVALID` with file, line and column or field; `SPEC_REFUSED`
- */
-export async function bundleConfig(
-  bundle: string,
-  spec: ContainerSpec | undefined,
-  options: Omit<ConfigOptions, "rootfsPath"> & { rootfsPath?: string },
-): Promise<OciConfig> {
-  throw new NexcageError("INTERNAL", `${spec?.id}: ${bundle} ${options.cgroupsPath}`);
+/** What a configuration takes from this host, as it is now. */
+export async function readHostFacts(): Promise<HostFacts> {
+  const [limits, status] = await Promise.all(
+    ["/proc/self/limits", "/proc/self/status"].map((path) => readFile(path, "utf8")),
+  );
+  const [, openFiles = "1024"] = /^Max open files\s+\S+\s+(\d+)/m.exec(limits ?? "") ?? [];
+  const [, bounding = "0"] = /^CapBnd:\s+([0-9a-f]+)/m.exec(status ?? "") ?? [];
+  const networkFiles = [];
+  for (const path of ["/etc/resolv.conf", "/etc/hosts"]) if (await isFile(path)) networkFiles.push(path);
+  return {
+    openFiles: Number(openFiles),
+    capabilities: capabilitiesOfMask(bounding),
+    architecture: process.arch,
+    networkFiles,
+  };
+}
+
+async function requireBindSources(spec: ContainerSpec): Promise<void> {
+  for (const mount of spec.mounts ?? []) {
+    if (mount.type !== "bind") continue;
+    try {
+      await stat(mount.source);
+    } catch (error) {
+      if (!hasCode(error, "ENOENT", "ENOTDIR", "ELOOP")) throw error;
+      throw new NexcageError("SPEC_REFUSED", `volumes: ${mount.source} does not exist on this host`, {
+        hint: `make it there, a folder or a file, then apply again`,
+        details: { source: mount.source, target: mount.target },
+        cause: error,
+      });
+    }
+  }
+}
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
 }
