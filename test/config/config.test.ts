@@ -6,8 +6,8 @@ import { z } from "zod";
 import { bundleConfig, parseConfig } from "../../agent/backends/crun/bundle.ts";
 import { type Capability, containerCapabilities } from "../../agent/backends/crun/capabilities.ts";
 import { ociConfig } from "../../agent/backends/crun/config.ts";
+import { resourcesOf, resourcesUpdate } from "../../agent/backends/crun/limits.ts";
 import { imageConfig } from "../../agent/backends/crun/prepare.ts";
-import { resourceChange, resourceLimits } from "../../agent/backends/crun/resources.ts";
 import { defaultSeccomp } from "../../agent/backends/crun/seccomp.ts";
 import { resolveUser, userOf } from "../../agent/backends/crun/users.ts";
 import { capabilities } from "../../shared/capabilities.ts";
@@ -174,20 +174,18 @@ test("a container without a command is refused", async (t) => {
 });
 
 test("limits are what the spec says, and a limit that is taken away is lifted", (t) => {
-  t.deepEqual(resourceLimits({ cpus: 1.5, memoryBytes: 1024, pids: 7 }), {
+  t.deepEqual(resourcesOf({ cpus: 1.5, memoryBytes: 1024, pids: 7 }), {
     cpu: { quota: 150_000, period: 100_000 },
     memory: { limit: 1024, swap: 1024 },
     pids: { limit: 7 },
   });
-  t.deepEqual(resourceLimits(undefined), {});
-  t.deepEqual(resourceChange({ memoryBytes: 1024, pids: 7 }, { pids: 8 }), {
+  t.deepEqual(resourcesOf({}), {});
+  t.deepEqual(resourcesUpdate({ pids: 8 }), {
+    cpu: { quota: -1, period: 100_000 },
     memory: { limit: -1, swap: -1 },
     pids: { limit: 8 },
   });
-  t.throws(() => resourceLimits({ cpus: 0.001 }), {
-    code: "SPEC_REFUSED",
-    message: /cpus is 0.001, less than 0.01/,
-  });
+  t.throws(() => resourcesOf({ cpus: 0.001 }), { code: "SPEC_REFUSED", message: /cpus is 0.001, less than/ });
 });
 
 const valid = { ociVersion: "1.0.2", root: { path: "rootfs" }, process: { args: ["/bin/app"], cwd: "/" } };

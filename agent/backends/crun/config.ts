@@ -1,7 +1,7 @@
 import { NexcageError } from "../../../shared/errors.ts";
 import type { ContainerSpec, Mount } from "../../../shared/spec.ts";
 import { type Capability, containerCapabilities } from "./capabilities.ts";
-import { resourceLimits } from "./resources.ts";
+import { resourcesOf } from "./limits.ts";
 import { defaultSeccomp } from "./seccomp.ts";
 import type { ContainerUser } from "./users.ts";
 
@@ -122,7 +122,7 @@ export function ociConfig(
     linux: {
       cgroupsPath,
       namespaces: ["pid", "ipc", "uts", "mount", "cgroup"].map((type) => ({ type })),
-      resources: { devices: [{ allow: false, access: "rwm" }], ...resourceLimits(spec.resources) },
+      resources: { devices: [{ allow: false, access: "rwm" }], ...resourcesOf(spec.resources ?? {}) },
       seccomp: defaultSeccomp({ capabilities, architecture: host.architecture }),
       maskedPaths,
       readonlyPaths,

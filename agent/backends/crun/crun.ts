@@ -11,13 +11,14 @@ import type { Paths } from "../../paths.ts";
 import { readProcess } from "../../state/process.ts";
 import { readLogs } from "../../supervise/logs.ts";
 import type { Backend, ExecRequest, ExecSession, Live, LogRequest, OnStep } from "../backend.ts";
+import { bundleConfig } from "./bundle.ts";
 import type { OciConfig } from "./config.ts";
 import { execIn } from "./exec.ts";
 import { bringBack, dropAside, forgetEnd, makeFolders, putAside, removeFiles } from "./files.ts";
 import { resourcesUpdate } from "./limits.ts";
 import { containerIds, isWatched, lookAt, monitorName } from "./look.ts";
 import type { ContainerRef, Native } from "./native.ts";
-import { bundleConfig, imageConfig } from "./prepare.ts";
+import { imageConfig } from "./prepare.ts";
 import { processesOf } from "./processes.ts";
 import { hasOverlay, makeRootfs, type Rootfs, rootfsIn } from "./rootfs.ts";
 
@@ -88,9 +89,9 @@ export class CrunBackend implements Backend {
     return true;
   }
 
-  async check(spec: ContainerSpec, { signal }: Waiting): Promise<void> {
+  async check(spec: ContainerSpec): Promise<void> {
     await this.#options.native();
-    await this.#config(spec, { signal });
+    await this.#config(spec);
   }
 
   async create(
@@ -242,17 +243,22 @@ export class CrunBackend implements Backend {
       rootfs = rootfsIn(bundle, image, { overlay: has ?? (await this.#overlay()) });
       if (has === undefined) await makeRootfs(image, rootfs, { signal });
     }
-    const config = await this.#config(spec, { signal });
+    const config = await this.#config(spec);
     await writeFile(join(bundle, "config.json"), JSON.stringify(config), { mode: 0o600 });
     return rootfs;
   }
 
-  async #config(spec: ContainerSpec, { signal }: Waiting): Promise<OciConfig> {
+  async #config(spec: ContainerSpec): Promise<OciConfig> {
     const { paths, images } = this.#options;
-    const options = { cgroupsPath: paths.cgroup(spec.id), signal };
-    if (spec.source.kind === "bundle") return await bundleConfig(spec.source.path, spec, options);
-    await (await images()).rootfs(spec.source.digest); // it must be there
-    return await imageConfig(spec, { ...options, rootfsPath: join(paths.bundle(spec.id), "rootfs") });
+    const cgroupsPath = paths.cgroup(spec.id);
+    if (spec.source.kind === "bundle")
+      return await bundleConfig(spec, { bundle: spec.source.path, cgroupsPath });
+    const imagePath = await (await images()).rootfs(spec.source.digest);
+    return await imageConfig(spec, {
+      rootfsPath: join(paths.bundle(spec.id), "rootfs"),
+      imagePath,
+      cgroupsPath,
+    });
   }
 
   async #overlay(): Promise<boolean> {
