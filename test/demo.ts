@@ -1,0 +1,112 @@
+/*
+ * `npm run demo`: three hosts on this machine, a fleet on them, changed and removed again, by the same
+ * commands that a user types.
+ */
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { execa } from "execa";
+import { stringify } from "yaml";
+import { dist } from "./e2e/bed.ts";
+import { makeRootfs } from "./e2e/rootfs.ts";
+import { startHosts, whyNoHosts } from "./hosts/hosts.ts";
+
+const example = join(import.meta.dirname, "../inventory/examples/shop");
+
+/** Three hosts, however they can be had here. */
+type DemoHosts = AsyncDisposable & {
+  /** Holds `id_ed25519` and `known_hosts`. */
+  dir: string;
+  hosts: { name: string; address: string; port: number }[];
+  agentPath: string;
+};
+
+async function startDemoHosts(names: string[]): Promise<DemoHosts> {
+  const reason = whyNoHosts();
+  if (reason === undefined) {
+    say("Starting three hosts on this machine, each with a network, an sshd, a /run and cgroups of its own.");
+    const started = await startHosts({ names });
+    return Object.assign(started, { agentPath: join(dist, "nexcage-agent") });
+  }
+  say(
+    `SIMULATED: ${reason}. So the three hosts are SSH servers inside this program, their containers are plain ` +
+      "processes without isolation, and root file systems are not sent. As root on Debian it is all real.",
+  );
+  const { startSimulatedHosts } = await import("./simulated/hosts.ts");
+  return await startSimulatedHosts(names);
+}
+
+async function main(): Promise<void> {
+  await using cleanup = new AsyncDisposableStack();
+  const hosts = cleanup.use(await startDemoHosts(["node1", "node2", "node3"]));
+  const folder = await mkdtemp("/var/tmp/nexcage-demo-");
+  cleanup.defer(() => rm(folder, { recursive: true, force: true }));
+  await cp(example, folder, { recursive: true });
+  await makeRootfs(join(folder, "rootfs"));
+  await writeFile(join(folder, "inventory.yaml"), inventoryOf(hosts));
+
+  const nexcage = async (...words: string[]): Promise<void> => {
+    process.stdout.write(`\n$ nexcage ${words.join(" ")}\n`);
+    const { exitCode } = await execa(join(dist, "nexcage"), words, {
+      cwd: folder,
+      env: { HOME: folder, XDG_CACHE_HOME: join(folder, ".cache") },
+      stdio: "inherit",
+      reject: false,
+    });
+    if (exitCode !== 0) throw new Error(`nexcage ${words.join(" ")} ended with exit code ${exitCode}`);
+  };
+
+  await nexcage("inventory", "check");
+  await nexcage("fleet", "plan");
+  await nexcage("fleet", "apply");
+  await nexcage("fleet", "status");
+  say("Once more: there is nothing to do, and nothing is done.");
+  await nexcage("fleet", "apply");
+  await nexcage("fleet", "exec", "web-1", "--", "hostname");
+  await nexcage("fleet", "logs", "--tail", "2", "web-*");
+
+  say("Now the files change: another command for web, one replica more, and worker leaves the fleet.");
+  const fleetFile = join(folder, "fleet.yaml");
+  const before = await readFile(fleetFile, "utf8");
+  await writeFile(fleetFile, changed(before));
+  await nexcage("fleet", "plan", "--prune");
+  await nexcage("fleet", "apply", "--prune", "--yes");
+  await nexcage("fleet", "state", "web-1");
+  await nexcage("fleet", "status");
+
+  say("Taking it all down again.");
+  await nexcage("fleet", "delete", "*", "--yes");
+  await nexcage("fleet", "status");
+}
+
+function inventoryOf({ dir, hosts, agentPath }: DemoHosts): string {
+  return stringify({
+    apiVersion: "nexcage/v1",
+    kind: "Inventory",
+    defaults: {
+      ssh: { user: "root", identity_file: join(dir, "id_ed25519"), known_hosts: join(dir, "known_hosts") },
+      agent: { path: agentPath },
+    },
+    hosts: Object.fromEntries(
+      hosts.map(({ name, address, port }, index) => [
+        name,
+        { address, ssh: { port }, labels: { zone: index < 2 ? "a" : "b" } },
+      ]),
+    ),
+  });
+}
+
+/** The example's fleet as someone edits it. */
+function changed(text: string): string {
+  const edited = text
+    .replace("replicas: 3", "replicas: 4")
+    .replace("serving version 1", "serving version 2")
+    .replace(/\n {2}worker:\n(?: {4}.*\n| *\n| *#.*\n)+/, "\n");
+  if (edited === text) throw new Error("the example's fleet.yaml has changed: the demo edits it no more");
+  return edited;
+}
+
+function say(text: string): void {
+  process.stdout.write(`\n--- ${text}\n`);
+}
+
+await main();
