@@ -1,3 +1,4 @@
+import { PassThrough, type Readable } from "node:stream";
 import { NexcageError } from "../../shared/errors.ts";
 import { limits, mark } from "../../shared/protocol.ts";
 import type { AgentChannel } from "../session.ts";
@@ -21,6 +22,9 @@ const startTimeoutMs = 20_000;
 /** sudo's texts are what tells its failures apart, so they must be English; and still UTF-8 for the agent. */
 const english = ["env", "LC_ALL=C.UTF-8"];
 
+/** Said when all else works. */
+const warning = /unable to resolve host/;
+
 /**
  * Starts an agent as root by sudo, first without a password. Returns when the agent has spoken, because until
  * then what is written is sudo's to read: a wrong password makes it eat the lines that follow.
@@ -28,10 +32,8 @@ const english = ["env", "LC_ALL=C.UTF-8"];
  */
 export async function startBySudo(words: string[], options: SudoOptions): Promise<AgentChannel> {
   const { start, host, password, signal } = options;
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(startTimeoutMs)]);
-  const first = await start([...english, "sudo", "-n", "--", ...words], { signal });
-  const without = await untilItSpeaks(first, { host, signal: limit });
-  if (without.kind !== "password-wanted") return settle(without, { channel: first, host, words });
+  const without = await tryStart([...english, "sudo", "-n", "--", ...words], options);
+  if (without.kind !== "password-wanted") return settle(without, { host, words });
 
   const secret = await password({ signal });
   if (secret === undefined)
@@ -42,102 +44,112 @@ export async function startBySudo(words: string[], options: SudoOptions): Promis
         hint: `set NEXCAGE_BECOME_PASSWORD, or allow it there (visudo): USER ALL=(root) NOPASSWD: ${words[0]}`,
       },
     );
-  const second = await start([...english, "sudo", "-k", "-S", "-p", prompt, "--", ...words], { signal });
-  const withPassword = await untilItSpeaks(second, {
+  const sudo = ["sudo", "-k", "-S", "-p", prompt, "--"];
+  return settle(await tryStart([...english, ...sudo, ...words], { start, host, secret, signal }), {
     host,
-    secret,
-    signal: AbortSignal.any([signal, AbortSignal.timeout(startTimeoutMs)]),
+    words,
   });
-  return settle(withPassword, { channel: second, host, words });
 }
 
 type Start =
-  | { kind: "spoke" }
-  | { kind: "password-wanted" | "password-refused" }
-  | { kind: "ended"; stderr: string };
+  | { kind: "spoke"; channel: AgentChannel }
+  | { kind: "ended"; channel: AgentChannel; stderr: string }
+  | { kind: "password-wanted" }
+  | { kind: "password-refused" };
 
-function settle(
-  started: Start,
-  { channel, host, words }: { channel: AgentChannel; host: string; words: string[] },
-): AgentChannel {
-  if (started.kind === "spoke") return channel;
-  if (started.kind === "ended") {
-    const error = sudoError(started.stderr, { host, words });
-    if (error === undefined) return channel; // the agent's own end: who reads the channel tells it
-    throw error;
+function settle(started: Start, { host, words }: { host: string; words: string[] }): AgentChannel {
+  switch (started.kind) {
+    case "spoke":
+      return started.channel;
+    case "ended": {
+      const error = sudoError(started.stderr, { host, words });
+      if (error === undefined) return started.channel; // the agent's own end: who reads the channel tells it
+      throw error;
+    }
+    case "password-wanted":
+    case "password-refused":
+      throw new NexcageError("BECOME_FAILED", `sudo on ${host} refused the password`, {
+        hint: `it is the login user's own; by hand: ssh -t ${host} sudo -v`,
+      });
+    default:
+      return started satisfies never;
   }
-  channel.destroy();
-  throw new NexcageError("BECOME_FAILED", `sudo on ${host} refused the password`, {
-    hint: `it is the login user's own; by hand: ssh -t ${host} sudo -v`,
-  });
 }
 
 /**
- * Reads what comes until it is the agent's mark, and puts it back for who reads next. Answers sudo's prompt
+ * Starts words and reads until the agent's mark, which is put back for who reads next. Answers sudo's prompt
  * with the secret, once: sudo asking again means that it was wrong.
  */
-async function untilItSpeaks(
-  channel: AgentChannel,
-  { host, secret, signal }: { host: string; secret?: Secret; signal: AbortSignal },
+async function tryStart(
+  words: string[],
+  options: Pick<SudoOptions, "start" | "host" | "signal"> & { secret?: Secret },
 ): Promise<Start> {
+  const { start, host, secret, signal } = options;
+  const channel = await start(words, { signal });
   const { stdin, stdout, stderr } = channel;
-  const started = Promise.withResolvers<Start>();
+  const reached = Promise.withResolvers<Start["kind"]>();
   let output = Buffer.alloc(0);
   let said = Buffer.alloc(0);
   let answered = false;
   const onOutput = (chunk: Buffer): void => {
     output = Buffer.concat([output, chunk]);
-    if (output.includes(mark) || output.length > limits.preambleBytes) started.resolve({ kind: "spoke" });
+    if (output.includes(mark) || output.length > limits.preambleBytes) reached.resolve("spoke");
   };
   const onSaid = (chunk: Buffer): void => {
     said = Buffer.concat([said, chunk]).subarray(-limits.preambleBytes);
     if (secret === undefined) return;
     const prompts = said.toString().split(prompt).length - 1;
-    if (prompts > 1) started.resolve({ kind: "password-refused" });
+    if (prompts > 1) reached.resolve("password-refused");
     else if (prompts === 1 && !answered) {
       answered = true;
       stdin.write(`${secret.reveal()}\n`);
     }
   };
-  const onStdinError = (): void => {}; // it has ended, which `exited` tells
-  stdin.on("error", onStdinError);
+  stdin.on("error", () => {}); // that it has ended is told by `exited`
   stdout.on("data", onOutput);
   stderr.on("data", onSaid);
   channel.exited.then(({ error }) => {
-    if (error !== undefined) started.reject(error);
-    const text = said.toString();
-    if (secret === undefined && wantsPassword.test(text)) started.resolve({ kind: "password-wanted" });
-    started.resolve({ kind: "ended", stderr: text });
-  }, started.reject);
+    if (error !== undefined) reached.reject(error);
+    reached.resolve(
+      secret === undefined && wantsPassword.test(said.toString()) ? "password-wanted" : "ended",
+    );
+  }, reached.reject);
   try {
-    return await untilAborted(started.promise, signal);
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(startTimeoutMs)]);
+    const kind = await untilAborted(reached.promise, limit);
+    stdout.off("data", onOutput).pause();
+    stderr.off("data", onSaid).pause();
+    const ownWords = said.toString().replaceAll(prompt, "");
+    const whole = {
+      ...channel,
+      stdout: putBack(stdout, output),
+      stderr: putBack(stderr, Buffer.from(ownWords)),
+    };
+    if (kind === "spoke") return { kind, channel: whole };
+    if (kind === "ended") return { kind, channel: whole, stderr: ownWords };
+    channel.destroy();
+    return { kind };
   } catch (error) {
     channel.destroy();
-    if (error instanceof Error && error.name === "TimeoutError")
-      throw new NexcageError(
-        "BECOME_FAILED",
-        `sudo on ${host} did not start the agent within ${startTimeoutMs / 1_000} s`,
-        {
-          hint: `by hand: ssh -t ${host} sudo -v`,
-        },
-      );
-    throw error;
-  } finally {
-    for (const [stream, listener, read] of [
-      [stdout, onOutput, output],
-      [stderr, onSaid, withoutPrompt(said)],
-    ] as const) {
-      stream.off("data", listener).pause();
-      if (read.length > 0 && !stream.readableEnded) stream.unshift(read);
-    }
+    if (signal.aborted || !(error instanceof Error && error.name === "TimeoutError")) throw error;
+    throw new NexcageError(
+      "BECOME_FAILED",
+      `sudo on ${host} did not start the agent within ${startTimeoutMs / 1_000} s`,
+      { hint: `by hand: ssh -t ${host} sudo -v` },
+    );
   }
 }
 
-const wantsPassword = /a password is required|a terminal is required|no tty present/;
-
-function withoutPrompt(said: Buffer): Buffer {
-  return Buffer.from(said.toString().replaceAll(prompt, ""));
+/** A stream of what was read of another, and then the rest of it; it flows as soon as someone listens. */
+function putBack(stream: Readable, read: Buffer): Readable {
+  const whole = new PassThrough();
+  if (read.length > 0) whole.write(read);
+  if (stream.readableEnded) return whole.end();
+  stream.once("close", () => whole.end()); // a stream that is destroyed has no `end`
+  return stream.pipe(whole);
 }
+
+const wantsPassword = /a password is required|a terminal is required|no tty present/;
 
 /** What sudo (1.9) says when it does not start what it should; undefined where the words are not its own. */
 function sudoError(
@@ -148,7 +160,7 @@ function sudoError(
   const line = (pattern: RegExp): string | undefined =>
     stderr
       .split("\n")
-      .find((text) => pattern.test(text))
+      .find((text) => pattern.test(text) && !warning.test(text))
       ?.trim();
   const missing = line(/^sudo: .+: command not found/);
   if (missing !== undefined)

@@ -11,6 +11,9 @@ import { sendFile } from "./sftp.ts";
 type Waiting = { signal: AbortSignal };
 type Callback<T> = (error: Error | undefined, value: T) => void;
 
+/** A channel, or what the host says where it does not want to open one. */
+type Opened<T> = { kind: "open"; value: T } | { kind: "refused"; reason: string; cause: unknown };
+
 /** How long a connection may take to say goodbye before it is cut. */
 const goodbyeMs = 1_000;
 
@@ -34,15 +37,21 @@ export class Connection implements AsyncDisposable {
 
   /**
    * Runs a command line in the login shell.
-   * @throws {NexcageError} `CONNECTION_LOST`
+   * @throws {NexcageError} `CONNECTION_LOST`, `HOST_UNREACHABLE`
    */
   async exec(commandLine: string, { signal }: Waiting): Promise<AgentChannel> {
-    return await this.#open("a command", {
+    const opened = await this.#open({
       start: (callback: Callback<ClientChannel>) => this.#client.exec(commandLine, callback),
       // At once: what comes before someone listens is lost.
       use: (channel) => agentChannel(channel, this.lost),
       discard: (channel) => channel.close(),
       signal,
+    });
+    if (opened.kind === "open") return opened.value;
+    const { reason, cause } = opened;
+    throw new NexcageError("HOST_UNREACHABLE", `${this.#destination.name} opens no session: ${reason}`, {
+      hint: "its sshd may allow fewer at once (MaxSessions)",
+      cause,
     });
   }
 
@@ -57,16 +66,14 @@ export class Connection implements AsyncDisposable {
     { signal, onProgress = () => {} }: Waiting & { onProgress?: ((sentBytes: number) => void) | undefined },
   ): Promise<boolean> {
     const host = this.#destination.name;
-    const sftp = await this.#open("SFTP", {
+    const opened = await this.#open({
       start: (callback: Callback<SFTPWrapper>) => this.#client.sftp(callback),
-      use: (opened) => opened,
-      discard: (opened) => opened.end(),
+      use: (sftp) => sftp,
+      discard: (sftp) => sftp.end(),
       signal,
-    }).catch((error: unknown) => {
-      if (signal.aborted || this.#isLost()) throw error;
-      return undefined; // a forced command, or an sshd without the subsystem
     });
-    if (sftp === undefined) return false;
+    if (opened.kind === "refused") return false; // a forced command, or an sshd without the subsystem
+    const sftp = opened.value;
     try {
       const sent = sendFile(sftp, localPath, remotePath, { host, onProgress });
       return await untilAborted(Promise.race([sent, this.lost.then(rethrow)]), signal);
@@ -80,24 +87,25 @@ export class Connection implements AsyncDisposable {
    * @throws {NexcageError} `HOST_UNREACHABLE`
    */
   async forward(to: Destination, { signal }: Waiting): Promise<Duplex> {
-    const socket = await this.#open(`a way to ${to.name}`, {
+    const opened = await this.#open({
       start: (callback: Callback<ClientChannel>) =>
         this.#client.forwardOut("127.0.0.1", 0, to.address, to.port, callback),
       use: (channel) => channel,
       discard: (channel) => channel.close(),
       signal,
-    }).catch((error: unknown) => {
-      if (signal.aborted || this.#isLost()) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
+    });
+    if (opened.kind === "refused") {
+      const { name } = this.#destination;
       throw new NexcageError(
         "HOST_UNREACHABLE",
-        `cannot reach ${to.name} through ${this.#destination.name}: ${reason}`,
+        `cannot reach ${to.name} through ${name}: ${opened.reason}`,
         {
-          hint: `names are looked up on ${this.#destination.name}; there: nc -vz ${to.address} ${to.port}`,
-          cause: error,
+          hint: `names are looked up on ${name}; there: nc -vz ${to.address} ${to.port}`,
+          cause: opened.cause,
         },
       );
-    });
+    }
+    const socket = opened.value;
     // Without this the far end's end is seen, and `close` waits for the jump's own.
     socket.once("end", () => socket.end());
     return socket;
@@ -112,44 +120,32 @@ export class Connection implements AsyncDisposable {
     this.#socket.destroy();
   }
 
-  #isLost(): boolean {
-    return !this.#socket.writable;
-  }
-
-  /** ssh2 throws at once on a dead connection, and answers a pending call only when its socket has closed. */
-  async #open<T, U>(
-    what: string,
-    options: {
-      start: (callback: Callback<T>) => unknown;
-      use: (opened: T) => U;
-      discard: (opened: T) => unknown;
-      signal: AbortSignal;
-    },
-  ): Promise<U> {
+  /**
+   * Opens a channel. ssh2 throws at once on a dead connection, and answers what is pending only when its socket
+   * has closed.
+   */
+  async #open<T, U>(options: {
+    start: (callback: Callback<T>) => unknown;
+    use: (opened: T) => U;
+    discard: (opened: T) => unknown;
+    signal: AbortSignal;
+  }): Promise<Opened<U>> {
     const { start, use, discard, signal } = options;
     signal.throwIfAborted();
-    const opened = Promise.withResolvers<U>();
+    const opened = Promise.withResolvers<Opened<U>>();
     let waiting = true;
     try {
       start((error, value) => {
         if (error) opened.reject(error);
-        else if (waiting) opened.resolve(use(value));
+        else if (waiting) opened.resolve({ kind: "open", value: use(value) });
         else discard(value);
       });
       return await untilAborted(Promise.race([opened.promise, this.lost.then(rethrow)]), signal);
-    } catch (error) {
-      if (error instanceof NexcageError || signal.aborted) throw error;
-      if (this.#isLost()) throw await this.lost;
-      const reason =
-        error instanceof Error ? error.message.replace("(SSH) Channel open failure: ", "") : String(error);
-      throw new NexcageError(
-        "CONNECTION_LOST",
-        `cannot open ${what} on ${this.#destination.name}: ${reason}`,
-        {
-          hint: "its sshd may allow fewer sessions (MaxSessions)",
-          cause: error,
-        },
-      );
+    } catch (cause) {
+      if (cause instanceof NexcageError || signal.aborted) throw cause;
+      if (!this.#socket.writable) throw await this.lost;
+      const said = cause instanceof Error ? cause.message : String(cause);
+      return { kind: "refused", reason: said.replace("(SSH) Channel open failure: ", ""), cause };
     } finally {
       waiting = false;
     }

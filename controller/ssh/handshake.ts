@@ -117,7 +117,7 @@ export async function handshake(socket: Duplex, options: HandshakeOptions): Prom
   } catch (cause) {
     if (!ended) endWith(asNexcageError(cause)); // thrown by ssh2, or aborted before it began
     const error = await lost.promise;
-    const dropped = ours === undefined && progress.waitingFor === "greeting" && isDrop(failure);
+    const dropped = ours === undefined && beforeGreeting(progress.waitingFor) && isDrop(failure);
     if (dropped) return { kind: "dropped", error };
     signal.throwIfAborted();
     throw error;
@@ -135,6 +135,11 @@ export async function handshake(socket: Duplex, options: HandshakeOptions): Prom
 type ServerHostKeys = NonNullable<
   NonNullable<Parameters<ssh2.Client["connect"]>[0]["algorithms"]>["serverHostKey"]
 >;
+
+/** A reset may come before Node has seen that it was connected. */
+function beforeGreeting(waitingFor: WaitingFor): boolean {
+  return waitingFor === "connection" || waitingFor === "greeting";
+}
 
 /** What an earlier hop died of, where it has. */
 async function carrierLoss(carrier: Connection | undefined): Promise<NexcageError | undefined> {

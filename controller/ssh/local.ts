@@ -29,6 +29,7 @@ export async function startLocally(
   );
   await started.promise;
   const { stdin, stdout, stderr } = child;
+  stdin.on("error", () => {}); // it reads no more, and how it ended is told by `exited`
   return {
     stdin,
     stdout,

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
@@ -79,6 +79,8 @@ export type SshdOptions = {
   /** `Name=value`; the first of two counts, so these win over the fixture's. */
   options?: string[];
   sftp?: boolean;
+  /** Words before sshd's own, which end by becoming it. */
+  wrapper?: string[];
 };
 
 export async function startSshd({
@@ -86,6 +88,7 @@ export async function startSshd({
   hostKeyTypes = ["ed25519"],
   options = [],
   sftp = true,
+  wrapper = [],
 }: SshdOptions): Promise<Sshd> {
   if (isRoot) await mkdir("/run/sshd", { recursive: true, mode: 0o755 });
   const folder = await mkdtemp(join(tmpdir(), "nexcage-sshd-"));
@@ -96,6 +99,7 @@ export async function startSshd({
       ),
     ),
   ) as Record<KeyType, Key>; // asking for one that was not made fails in the test
+  await chmod(folder, 0o755); // whoever logs in reads it
   await writeFile(join(folder, "authorized_keys"), `${authorizedKeys.join("\n")}\n`);
   const { address, port } = await freePort();
   const settings = [
@@ -111,13 +115,9 @@ export async function startSshd({
     "LogLevel=VERBOSE",
     `SetEnv=HOME=${folder}`, // no .bashrc but the test's own: this machine's may take seconds
   ];
-  const child = spawn(
-    sshdPath,
-    ["-D", "-e", "-f", "/dev/null", ...settings.flatMap((text) => ["-o", text])],
-    {
-      stdio: ["ignore", "ignore", "pipe"],
-    },
-  );
+  const words = ["-D", "-e", "-f", "/dev/null", ...settings.flatMap((text) => ["-o", text])];
+  const [program = "", ...args] = [...wrapper, sshdPath, ...words];
+  const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
   const pid = child.pid ?? 0;
   let log = "";
   const listening = Promise.withResolvers<void>();
