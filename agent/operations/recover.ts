@@ -79,7 +79,8 @@ async function settle(intent: CutOff, parts: Parts, { signal }: Waiting): Promis
       return { change: { changed: true } };
     case "update":
       if (isMade) return await done();
-      if (record !== undefined && !hasStopped) await backend.update(record.spec);
+      // A bundle's limits are its own, and no update changes them.
+      if (record?.spec.source.kind === "image" && !hasStopped) await backend.update(record.spec);
       return undone;
     case "start": {
       if (live?.status === "creating") await backend.stopNow(id);

@@ -13,13 +13,14 @@ export async function execIn(
   { command, environment, user, workingDir, tty }: ExecRequest,
   native: Native,
 ): Promise<ExecSession> {
+  const own = await processOf(bundle);
   const as = user === undefined ? undefined : await resolveUser(user, `/proc/${pid}/root`);
-  const wanted = { ...(as !== undefined && { HOME: as.home }), ...environment };
   const session = await native.exec(ref, {
     process: {
+      ...own,
       args: command,
       terminal: tty !== undefined,
-      ...(Object.keys(wanted).length > 0 && { env: mergeEnvironment(await environmentOf(bundle), wanted) }),
+      env: mergeEnvironment(own.env ?? [], { ...(as !== undefined && { HOME: as.home }), ...environment }),
       ...(as !== undefined && { user: { uid: as.uid, gid: as.gid, additionalGids: as.additionalGids } }),
       ...(workingDir !== undefined && { cwd: workingDir }),
     },
@@ -40,11 +41,11 @@ export async function execIn(
   };
 }
 
-const Config = z.object({ process: z.object({ env: z.array(z.string()).optional() }) });
+const Config = z.object({ process: z.looseObject({ env: z.array(z.string()).optional() }) });
 
-async function environmentOf(bundle: string): Promise<string[]> {
-  const config = Config.parse(JSON.parse(await readFile(join(bundle, "config.json"), "utf8")));
-  return config.process.env ?? [];
+/** The container's own process: what is not asked for is as there, its capabilities and limits too. */
+async function processOf(bundle: string): Promise<z.infer<typeof Config>["process"]> {
+  return Config.parse(JSON.parse(await readFile(join(bundle, "config.json"), "utf8"))).process;
 }
 
 /** `NAME=value` lines, those of the same name replaced. Pure. */
