@@ -164,7 +164,7 @@ export const Container = words(
     working_dir: PathOnHost.optional().describe("Where the command starts (/)."),
     hostname: z
       .string()
-      .regex(/^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/i, {
+      .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$/, {
         error: ({ input }) =>
           `${shown(input)} is not a hostname\nletters, digits, "-" and "." only, at most 63`,
       })

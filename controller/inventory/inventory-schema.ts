@@ -54,7 +54,11 @@ const Ssh = words(
       .optional()
       .describe("Only false: the ssh-agent is never forwarded."),
   },
-  { later: ["transport"], instead: { identity_files: 'write "identity_file", which takes a list too' } },
+  {
+    id: "ssh",
+    later: ["transport"],
+    instead: { identity_files: 'write "identity_file", which takes a list too' },
+  },
 );
 
 const Agent = words("agent", {
@@ -64,7 +68,7 @@ const Agent = words("agent", {
 const Concurrency = words(
   "concurrency",
   { host_parallel: PositiveCount.optional().describe("Steps at once on one host (8).") },
-  { later: ["storage_parallel"] },
+  { id: "concurrency", later: ["storage_parallel"] },
 );
 
 const Labels = z.record(LabelName, Text);

@@ -31,6 +31,7 @@ export const Text = z
     },
   })
   .transform(String)
+  .meta({ id: "text" })
   .register(verbatim, {});
 
 const aDuration = wants("a duration", "as in 500ms, 10s, 1m30s, 2h");
@@ -38,26 +39,33 @@ const aDuration = wants("a duration", "as in 500ms, 10s, 1m30s, 2h");
 export const Duration = z
   .string(aDuration)
   .regex(/^(\d+(ms|s|m|h|d))+$/, aDuration)
-  .transform((text) => parseDuration(text) ?? 0);
+  .transform((text) => parseDuration(text) ?? 0)
+  .meta({ id: "duration" });
 
 const aSize = wants("a size", "as in 64m, 1.5g, 1048576");
 /** → bytes */
 export const Size = z
   .union(
-    [z.int().positive(), z.string().regex(/^(?!0+(\.0+)?[a-z]*$)\d+(\.\d+)?[bkmgt]?(i?b)?$/i, aSize)],
+    [
+      z.int().positive(),
+      z.string().regex(/^(?!0+(\.0+)?[A-Za-z]*$)\d+(\.\d+)?[bkmgtBKMGT]?([iI]?[bB])?$/, aSize),
+    ],
     aSize,
   )
-  .transform((size) => (typeof size === "number" ? size : (parseSize(size) ?? 0)));
+  .transform((size) => (typeof size === "number" ? size : (parseSize(size) ?? 0)))
+  .meta({ id: "size" });
 
 const aNumber = wants("a number above 0", "as in 2 or 0.5");
 export const PositiveNumber = z
   .union([z.number().positive(aNumber), z.string().regex(/^(?!0+(\.0+)?$)\d+(\.\d+)?$/, aNumber)], aNumber)
-  .transform(Number);
+  .transform(Number)
+  .meta({ id: "positive_number" });
 
 const aCount = wants("a whole number from 1 on", "as in 1 or 64");
 export const PositiveCount = z
   .union([z.int(aCount).positive(aCount), z.string().regex(/^0*[1-9]\d{0,8}$/, aCount)], aCount)
-  .transform(Number);
+  .transform(Number)
+  .meta({ id: "positive_count" });
 
 const aCountOrNone = wants("a whole number", "0 or more");
 export const Count = z
@@ -65,17 +73,20 @@ export const Count = z
     [z.int(aCountOrNone).nonnegative(aCountOrNone), z.string().regex(/^\d{1,9}$/, aCountOrNone)],
     aCountOrNone,
   )
-  .transform(Number);
+  .transform(Number)
+  .meta({ id: "count" });
 
 const aPort = wants("a port", "1 to 65535");
 export const Port = z
   .union([z.int(aPort).min(1, aPort).max(65_535, aPort), z.string().regex(/^\d{1,5}$/, aPort)], aPort)
   .transform(Number)
-  .refine((port) => port >= 1 && port <= 65_535, aPort);
+  .refine((port) => port >= 1 && port <= 65_535, aPort)
+  .meta({ id: "port" });
 
 export const Flag = z
   .union([z.boolean(), z.enum(["true", "false"])], wants("true or false", "write true or false"))
-  .transform((flag) => flag === true || flag === "true");
+  .transform((flag) => flag === true || flag === "true")
+  .meta({ id: "flag" });
 
 /** One of several words; words of later versions are refused as such. */
 export function oneOf<const Words extends readonly [string, ...string[]]>(
@@ -101,28 +112,42 @@ const aPath = wants("an absolute path", `beginning with "/", without "." and "..
 export const PathOnHost = z
   .string(aPath)
   .regex(/^\//, { ...aPath, abort: true })
-  .refine((path) => AbsolutePath.safeParse(path).success, aPath);
+  .refine((path) => AbsolutePath.safeParse(path).success, aPath)
+  .meta({ id: "path_on_host" });
 
 /** A path on this machine: absolute, below `~/`, or from the folder of its file. */
 export const LocalPath = z
   .string(wants("a path", "from the folder of this file, absolute, or below ~/"))
-  .regex(/^[^\0]+$/, wants("a path", "from the folder of this file, absolute, or below ~/"));
+  .regex(/^[^\0]+$/, wants("a path", "from the folder of this file, absolute, or below ~/"))
+  .meta({ id: "local_path" });
 
 const anId = wants(
   "a container id",
   "letters, digits and _.+- only, beginning with a letter or digit, at most 128",
 );
-export const ContainerName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}$/, anId);
+export const ContainerName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}$/, anId)
+  .meta({ id: "container_name" });
 
 const aName = wants("a name", "letters, digits and _.- only, beginning with a letter or digit, at most 63");
 /** Of a host, a group or a fleet. */
-export const Name = z.string(aName).regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, aName);
+export const Name = z
+  .string(aName)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, aName)
+  .meta({ id: "name" });
 
 const aLabel = wants("the name of a label", "letters, digits and _./- only, at most 128");
-export const LabelName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$/, aLabel);
+export const LabelName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$/, aLabel)
+  .meta({ id: "label_name" });
 
 const aVariable = wants("the name of a variable", "letters, digits and _ only, beginning with a letter or _");
-export const VariableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, aVariable);
+export const VariableName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, aVariable)
+  .meta({ id: "variable_name" });
 
 const aSignal = wants("a signal", "as in SIGTERM, TERM or 15");
 /** `TERM`, `SIGTERM`, 15 → `SIGTERM`; real-time signals as `SIGRTMIN+3`. */
@@ -133,7 +158,8 @@ export const Signal = z
     if (name !== undefined) return name;
     context.addIssue({ code: "custom", message: aSignal.error({ input: signal }) });
     return z.NEVER;
-  });
+  })
+  .meta({ id: "signal" });
 
 function signalName(text: string): string | undefined {
   if (/^\d+$/.test(text)) return signalNames.find((name) => Number(text) === signalNumbers.get(name));

@@ -15,14 +15,16 @@ const vocabularies = z.registry<Vocabulary>();
 
 /**
  * A map of known words. Others are found by {@link foreignWords} and not by zod, so that a file with a
- * wrong word and a wrong value shows both; `x-…` may stand everywhere.
+ * wrong word and a wrong value shows both; `x-…` may stand everywhere. `id` names what stands in
+ * several places of the JSON Schema.
  */
 export function words<Shape extends z.ZodRawShape>(
   title: string,
   shape: Shape,
-  { later = [], instead = {} }: Partial<Omit<Vocabulary, "title">> = {},
+  { later = [], instead = {}, id }: Partial<Omit<Vocabulary, "title">> & { id?: string } = {},
 ) {
-  return z.object(shape).register(vocabularies, { title, later, instead });
+  const schema = id === undefined ? z.object(shape) : z.object(shape).meta({ id });
+  return schema.register(vocabularies, { title, later, instead });
 }
 
 /** A map all of whose words may be left out: then `pve1:` alone says it too. */
