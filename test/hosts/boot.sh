@@ -8,6 +8,16 @@ mount -t proc proc /proc
 echo "$name" >/proc/sys/kernel/hostname
 umount --lazy /sys
 mount --all --fstab "$dir/fstab"
+
+# Under cgroup v2, one that gives controllers to its children holds no processes itself.
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+  mkdir /sys/fs/cgroup/.host
+  echo 0 >/sys/fs/cgroup/.host/cgroup.procs
+  for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
+    echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
+  done
+fi
+
 mkdir /run/sshd
 mkdir -m 1777 /run/lock
 

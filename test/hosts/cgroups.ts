@@ -1,42 +1,53 @@
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { hasCode } from "../../shared/errors.ts";
-import { isInside, killProcess } from "./processes.ts";
+import { killProcess } from "./processes.ts";
 import { waitFor } from "./wait.ts";
 
-/** One of the machine's cgroup v1 hierarchies. */
+/** One of the machine's cgroup hierarchies: each of v1, or the one of v2. */
 export type Hierarchy = {
-  /** Its folder under /sys/fs/cgroup, such as `memory` or `cpu,cpuacct`. */
-  name: string;
-  /** What mounts it again: `memory`, or `none,name=systemd`. */
+  type: "cgroup" | "cgroup2";
+  /** What mounts it again: `memory`, `none,name=systemd`, or `defaults` for v2. */
   options: string;
   mountPoint: string;
 };
 
-/** The v1 hierarchies that the text of a mountinfo shows; none on a machine with cgroup v2 alone. */
+/**
+ * The hierarchies that the text of a mountinfo shows. Beside v1 ones, v2 is left out: the controllers that
+ * matter are then bound to v1, and libcrun (1.8 to 1.27) refuses to work where it sees both.
+ */
 export function parseHierarchies(mountinfo: string): Hierarchy[] {
-  return mountinfo.split("\n").flatMap((line) => {
+  const all = mountinfo.split("\n").flatMap((line): Hierarchy[] => {
     const [mount = "", source = ""] = line.split(" - ");
     const [type, , superOptions = ""] = source.split(" ");
     const mountPoint = mount.split(" ")[4];
-    if (type !== "cgroup" || mountPoint === undefined) return [];
+    if (mountPoint === undefined) return [];
+    if (type === "cgroup2") return [{ type, options: "defaults", mountPoint }];
+    if (type !== "cgroup") return [];
     const words = superOptions.split(",").filter((word) => !/^(rw|ro|xattr|release_agent=.*)$/.test(word));
     const options = words.some((word) => word.startsWith("name=")) ? ["none", ...words] : words;
-    return [{ name: basename(mountPoint), options: options.join(","), mountPoint }];
+    return [{ type, options: options.join(","), mountPoint }];
   });
+  const v1 = all.filter(({ type }) => type === "cgroup");
+  return v1.length > 0 ? v1 : all.slice(0, 1);
 }
 
 export async function findHierarchies(): Promise<Hierarchy[]> {
   return parseHierarchies(await readFile("/proc/self/mountinfo", "utf8"));
 }
 
-/** Makes a cgroup below one that is there. */
+/** Makes a cgroup below one that is there, with all that its parent may control. */
 export async function makeCgroup(path: string): Promise<void> {
+  const parent = dirname(path);
+  for (const controller of (await readIfThere(join(parent, "cgroup.controllers")))
+    ?.split(/\s+/)
+    .filter(Boolean) ?? [])
+    await writeFile(join(parent, "cgroup.subtree_control"), `+${controller}`);
   await mkdir(path);
-  // A new cpuset is empty, and refuses processes until it has processors and memory.
+  // A new cpuset of v1 is empty, and refuses processes until it has processors and memory.
   for (const file of ["cpuset.cpus", "cpuset.mems"]) {
-    const inherited = await readIfThere(join(dirname(path), file));
-    if (inherited !== undefined) await writeFile(join(path, file), inherited);
+    const inherited = await readIfThere(join(parent, file));
+    if (inherited?.trim()) await writeFile(join(path, file), inherited);
   }
 }
 
@@ -63,11 +74,7 @@ export async function killCgroups(paths: string[]): Promise<void> {
       for (const cgroup of (await Promise.all(paths.map(walkCgroup))).flat()) await thaw(cgroup);
       const pids = [...new Set((await Promise.all(paths.map(processesOf))).flat())];
       if (pids.length === 0) return true;
-      // Who only waits outside for a first process ends with it, and must live long enough to reap it.
-      const inside = (await Promise.all(pids.map(async (pid) => (await isInside(pid)) && pid))).filter(
-        (pid) => pid !== false,
-      );
-      for (const pid of inside.length > 0 ? inside : pids) killProcess(pid);
+      pids.forEach(killProcess);
       return undefined;
     },
     { what: `ending all processes of ${paths[0]}`, timeoutMs: 10_000 },

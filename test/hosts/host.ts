@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, open, readFile, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { NexcageError } from "../../shared/errors.ts";
-import { killCgroups, processesOf, removeCgroups, walkCgroup } from "./cgroups.ts";
+import { killCgroups, makeCgroup, processesOf, removeCgroups } from "./cgroups.ts";
 import { addressIn, portName, prefixLength, runName } from "./network.ts";
 import { findChild, isInside } from "./processes.ts";
 import { ip, type Run } from "./runs.ts";
@@ -32,6 +32,8 @@ export type PreparedHost = {
   /** Of its address in the run's subnet. */
   index: number;
   dir: string;
+  /** In each hierarchy; there while it is on. */
+  cgroups: string[];
   keyFile: string;
   publicKey: string;
   hostKeyLine: string;
@@ -39,7 +41,7 @@ export type PreparedHost = {
 };
 
 // util-linux's names; a host shares only users, time and the files that boot.sh does not replace.
-const namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"];
+const namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid"];
 const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** A machine of its own for tests: network, processes, cgroups, /run, /etc, and a real sshd. */
@@ -57,7 +59,6 @@ export class TestHost {
   /** Its files on disk: `lib` is /var/lib/nexcage, `log` /var/log, `root` the home of root, `etc` what it changed in /etc. */
   readonly dir: string;
   readonly #host: PreparedHost;
-  readonly #cgroups: string[];
   #power: { firstProcess: number; off: Promise<unknown> } | undefined;
 
   constructor(host: PreparedHost) {
@@ -68,7 +69,6 @@ export class TestHost {
     this.hostKeyFingerprint = host.hostKeyFingerprint;
     this.dir = host.dir;
     this.#host = host;
-    this.#cgroups = host.run.hierarchies.map(({ cgroup }) => join(cgroup, host.name));
   }
 
   /**
@@ -89,11 +89,19 @@ export class TestHost {
       portName(run.id, index),
       runName(run.id),
     ];
+    await Promise.all(this.#host.cgroups.map(makeCgroup));
     const launcher = spawn(
-      "sh",
+      "unshare",
       [
-        ...this.#join("unshare", ...namespaces, "--fork", "--kill-child", "--propagation", "private"),
-        ...["sh", join(import.meta.dirname, "boot.sh"), ...bootArguments],
+        ...[...namespaces, "--fork", "--kill-child", "--propagation", "private", "--", "sh"],
+        ...this.#join(
+          "unshare",
+          "--cgroup",
+          "--",
+          "sh",
+          join(import.meta.dirname, "boot.sh"),
+          ...bootArguments,
+        ),
       ],
       // A session of its own: Ctrl-C in a terminal is for the owner alone, who then takes the host down.
       {
@@ -120,11 +128,10 @@ export class TestHost {
 
   /** Cuts the power: all its processes and cgroups are gone, files on disk stay. */
   async powerOff(): Promise<void> {
-    await killCgroups(this.#cgroups);
+    await killCgroups(this.#host.cgroups);
     await this.#power?.off;
     this.#power = undefined;
-    const below = (await Promise.all(this.#cgroups.map(walkCgroup))).map((cgroups) => cgroups.slice(0, -1));
-    await removeCgroups(below.flat());
+    await removeCgroups(this.#host.cgroups);
   }
 
   /** Power off and on again: /run is empty, /var as it was, sshd back on the same address. */
@@ -136,7 +143,7 @@ export class TestHost {
   /** Removes it for good, its files too. */
   async stop(): Promise<void> {
     await this.powerOff();
-    await removeCgroups(this.#cgroups);
+    await rm(this.dir, { recursive: true });
   }
 
   /** Runs a program inside, as root, in all of the host's namespaces and in its cgroups. */
@@ -147,7 +154,7 @@ export class TestHost {
     const target = `--target=${this.#requirePower().firstProcess}`;
     const { exitCode, stdout, stderr } = await execa(
       "sh",
-      this.#join("nsenter", target, ...namespaces, "--", ...args),
+      this.#join("nsenter", target, ...namespaces, "--cgroup", "--", ...args),
       {
         cwd: "/",
         env: { ...this.#environment(), ...env },
@@ -204,7 +211,7 @@ export class TestHost {
 
   /** All processes inside, containers' too, by their pids on the machine. */
   async pids(): Promise<number[]> {
-    const [anyHierarchy] = this.#cgroups;
+    const [anyHierarchy] = this.#host.cgroups;
     const pids = anyHierarchy === undefined ? [] : await processesOf(anyHierarchy);
     const inside = await Promise.all(pids.map(isInside));
     return pids.filter((_, index) => inside[index]);
@@ -212,7 +219,7 @@ export class TestHost {
 
   /** Its cgroup in each of the machine's hierarchies. */
   cgroupPaths(): string[] {
-    return [...this.#cgroups];
+    return [...this.#host.cgroups];
   }
 
   async #must(args: string[], input = ""): Promise<void> {
@@ -222,7 +229,7 @@ export class TestHost {
   }
 
   #join(...args: string[]): string[] {
-    return [join(import.meta.dirname, "join.sh"), join(this.dir, "cgroups"), ...args];
+    return [join(import.meta.dirname, "join.sh"), ...this.#host.cgroups, "--", ...args];
   }
 
   #environment(): Record<string, string> {

@@ -9,7 +9,7 @@ import test, { type ExecutionContext } from "ava";
 import { execa } from "execa";
 import { parseHierarchies } from "./cgroups.ts";
 import { startHosts, type TestHost, type TestHosts, whyNoHosts } from "./hosts.ts";
-import { addressIn, isInSubnet } from "./network.ts";
+import { addressIn, isInSubnet, runName } from "./network.ts";
 import { identify } from "./processes.ts";
 import { listRuns, recordsDir } from "./runs.ts";
 
@@ -38,8 +38,11 @@ test("hierarchies are found where the machine has mounted them, named and joint 
     "40 30 0:37 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw",
   ].join("\n");
   t.deepEqual(parseHierarchies(mountinfo), [
-    { name: "cpu,cpuacct", options: "cpu,cpuacct", mountPoint: "/sys/fs/cgroup/cpu,cpuacct" },
-    { name: "systemd", options: "none,name=systemd", mountPoint: "/sys/fs/cgroup/systemd" },
+    { type: "cgroup", options: "cpu,cpuacct", mountPoint: "/sys/fs/cgroup/cpu,cpuacct" },
+    { type: "cgroup", options: "none,name=systemd", mountPoint: "/sys/fs/cgroup/systemd" },
+  ]);
+  t.deepEqual(parseHierarchies("30 22 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate"), [
+    { type: "cgroup2", options: "defaults", mountPoint: "/sys/fs/cgroup" },
   ]);
 });
 
@@ -185,7 +188,7 @@ hostsTest("hosts whose owner was killed are removed by the next start", async (t
   await once(owner.stdout, "data");
   const [run] = (await listRuns()).filter((each) => each.owner.pid === owner.pid);
   if (run === undefined) return t.fail("no record of the run");
-  const pids = await Promise.all(run.hierarchies.map(({ cgroup }) => readdir(cgroup)));
+  const pids = await Promise.all(run.cgroups.map((cgroup) => readdir(cgroup)));
   t.true(pids.flat().includes("host2"));
   owner.kill("SIGKILL");
   await once(owner, "exit");
@@ -193,8 +196,8 @@ hostsTest("hosts whose owner was killed are removed by the next start", async (t
 
   await using _next = await startHosts({ count: 1 });
   t.false(existsSync(run.dir));
-  t.false(existsSync(`/sys/class/net/nxh${run.id}`));
-  for (const { cgroup } of run.hierarchies) t.false(existsSync(cgroup), cgroup);
+  t.false(existsSync(`/sys/class/net/${runName(run.id)}`));
+  for (const cgroup of run.cgroups) t.false(existsSync(cgroup), cgroup);
   t.deepEqual(
     (await listRuns()).filter(({ id }) => id === run.id),
     [],
@@ -263,13 +266,15 @@ type Traces = { paths: string[]; pids: number[] };
 /** What a run has made on the machine. */
 async function tracesOf(running: TestHosts): Promise<Traces> {
   const [run] = (await listRuns()).filter(({ dir }) => dir === running.dir);
-  const devices = (await readdir("/sys/class/net")).filter((name) => name.startsWith(`nxh${run?.id}`));
+  const devices = (await readdir("/sys/class/net")).filter((name) =>
+    name.startsWith(`${runName(run?.id ?? 0)}`),
+  );
   return {
     paths: [
       running.dir,
       join(recordsDir, `${run?.id}.json`),
       ...devices.map((name) => `/sys/class/net/${name}`),
-      ...(run?.hierarchies ?? []).map(({ cgroup }) => cgroup),
+      ...(run?.cgroups ?? []),
     ],
     pids: (await Promise.all(running.hosts.map((host) => host.pids()))).flat(),
   };

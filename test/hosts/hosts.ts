@@ -13,6 +13,8 @@ export { whyNoHosts } from "./requirements.ts";
 export type StartOptions = ({ names: string[] } | { count: number }) & {
   /** A new folder for the run's files, on a disk; default below /var/tmp. */
   dir?: string;
+  /** For `main.ts up`: "main.ts down" may end it. */
+  byHand?: boolean;
   signal?: AbortSignal;
 };
 
@@ -31,7 +33,12 @@ export type TestHosts = AsyncDisposable & {
  * removes what crashed runs have left. Ask `whyNoHosts` before.
  * @throws {NexcageError} `RUNTIME_FAILED`, `USAGE`
  */
-export async function startHosts({ dir, signal, ...which }: StartOptions): Promise<TestHosts> {
+export async function startHosts({
+  dir,
+  byHand = false,
+  signal,
+  ...which
+}: StartOptions): Promise<TestHosts> {
   const names =
     "names" in which ? which.names : Array.from({ length: which.count }, (_, index) => `host${index + 1}`);
   requireNames(names);
@@ -39,10 +46,10 @@ export async function startHosts({ dir, signal, ...which }: StartOptions): Promi
   await sweepRuns();
 
   await using undo = new AsyncDisposableStack();
-  const run = await claimRun({ dir });
+  const run = await claimRun({ dir, byHand });
   undo.defer(() => removeRun(run));
   await mkdir(join(run.dir, "hosts"), { recursive: true });
-  for (const { cgroup } of run.hierarchies) await makeCgroup(cgroup);
+  await Promise.all(run.cgroups.map(makeCgroup));
   await makeBridge(run);
   const clientKey = await makeKeyPair(join(run.dir, "id_ed25519"), { comment: "test hosts" });
   const booted = await Promise.allSettled(

@@ -1,6 +1,9 @@
 #!/bin/sh
-# join.sh CGROUPS PROGRAM ARG…: runs a program in the cgroups whose folders a file lists, a line each.
+# join.sh CGROUP… -- PROGRAM ARG…: runs a program in cgroups of a test host.
 set -eu
-while read -r folder; do echo 0 >"$folder/cgroup.procs"; done <"$1"
+while [ "$1" != -- ]; do
+  if [ -d "$1/.host" ]; then echo 0 >"$1/.host/cgroup.procs"; else echo 0 >"$1/cgroup.procs"; fi
+  shift
+done
 shift
 exec "$@"

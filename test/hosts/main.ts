@@ -6,8 +6,8 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { asNexcageError, NexcageError } from "../../shared/errors.ts";
 import { startHosts, whyNoHosts } from "./hosts.ts";
-import { identify } from "./processes.ts";
-import { listRuns, type Run, removeRun, sweepRuns } from "./runs.ts";
+import { isAlive } from "./processes.ts";
+import { listRuns, type Run, sweepRuns } from "./runs.ts";
 import { waitFor } from "./wait.ts";
 
 const usage = `test hosts on this machine, as root
@@ -16,34 +16,42 @@ const usage = `test hosts on this machine, as root
   up COUNT [--dir DIR] --detach start hosts and leave them to "down"
   exec NAME [--dir DIR] -- PROGRAM ARG…
                                 run a program on a host, over ssh
-  down [--dir DIR]              remove all runs, or the one in DIR
+  down [--dir DIR]              remove what "up" has started
   down --stale                  remove what crashed runs have left
 `;
 
 async function main(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: { dir: { type: "string" }, detach: { type: "boolean" }, stale: { type: "boolean" } },
-  });
+  const { values, positionals } = parse(args);
   const [command, what, ...rest] = positionals;
   const dir = values.dir === undefined ? undefined : resolve(values.dir);
-  if (command === "up" && what !== undefined) {
+  if (command === "up" && what !== undefined && /^\d+$/.test(what)) {
     const reason = whyNoHosts();
     if (reason !== undefined) throw new NexcageError("REFUSED", reason);
     return values.detach ? await upDetached(what, dir) : await up(Number(what), dir);
   }
-  if (command === "down") return await down({ dir, staleOnly: values.stale === true });
+  if (command === "down") return values.stale ? await downStale() : await down(dir);
   if (command === "exec" && what !== undefined && rest.length > 0) return await execOn(what, rest, dir);
   process.stderr.write(usage);
   return 64;
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: { dir: { type: "string" }, detach: { type: "boolean" }, stale: { type: "boolean" } },
+    });
+  } catch (cause) {
+    throw new NexcageError("USAGE", cause instanceof Error ? cause.message : String(cause), { cause });
+  }
 }
 
 async function up(count: number, dir: string | undefined): Promise<number> {
   const interrupted = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(name, () => interrupted.abort());
   const { signal } = interrupted;
-  await using running = await startHosts({ count, signal, ...(dir !== undefined && { dir }) });
+  await using running = await startHosts({ count, signal, byHand: true, ...(dir !== undefined && { dir }) });
   for (const host of running.hosts)
     console.log(`${host.name}  ${host.address}  ssh -F ${running.dir}/ssh_config ${host.name}`);
   console.log("ready");
@@ -74,24 +82,25 @@ async function upDetached(count: string, dir: string | undefined): Promise<numbe
   return text.endsWith("ready\n") ? 0 : 1;
 }
 
-async function down({ dir, staleOnly }: { dir: string | undefined; staleOnly: boolean }): Promise<number> {
-  const swept = await sweepRuns();
-  const alive = staleOnly ? [] : (await listRuns()).filter((run) => dir === undefined || run.dir === dir);
-  for (const run of alive) await endRun(run);
-  for (const run of [...swept, ...alive]) console.log(`removed ${run.dir}`);
+async function downStale(): Promise<number> {
+  for (const run of await sweepRuns()) console.log(`removed ${run.dir}`);
   return 0;
 }
 
-/** Asks the owner to take its hosts down, because it knows best; removes them where it does not. */
-async function endRun(run: Run): Promise<void> {
+/** Asks the owner to take its hosts down, because it knows best; removes them where it did not. */
+async function down(dir: string | undefined): Promise<number> {
+  const run = await chooseRun(dir);
   process.kill(run.owner.pid, "SIGTERM");
-  const gone = async () => ((await identify(run.owner.pid)) === undefined ? true : undefined);
+  const gone = async () => ((await isAlive(run.owner)) ? undefined : true);
   await waitFor(gone, { what: `end of process ${run.owner.pid}`, timeoutMs: 30_000 });
-  await removeRun(run);
+  await sweepRuns();
+  console.log(`removed ${run.dir}`);
+  return 0;
 }
 
-async function execOn(name: string, program: string[], dir: string | undefined): Promise<number> {
-  const runs = (await listRuns()).filter((run) => dir === undefined || run.dir === dir);
+/** The one run that "up" has started; those of tests are not for other hands. */
+async function chooseRun(dir: string | undefined): Promise<Run> {
+  const runs = (await listRuns()).filter((run) => run.byHand && (dir === undefined || run.dir === dir));
   const [run] = runs;
   if (run === undefined)
     throw new NexcageError("USAGE", "no test hosts are up", { hint: "start some: up 3" });
@@ -99,6 +108,11 @@ async function execOn(name: string, program: string[], dir: string | undefined):
     throw new NexcageError("USAGE", "there are several runs of test hosts", {
       hint: `choose one: ${runs.map((each) => `--dir ${each.dir}`).join(", ")}`,
     });
+  return run;
+}
+
+async function execOn(name: string, program: string[], dir: string | undefined): Promise<number> {
+  const run = await chooseRun(dir);
   const config = join(run.dir, "ssh_config");
   if (!(await readFile(config, "utf8")).includes(`Host ${name}\n`))
     throw new NexcageError("USAGE", `there is no test host "${name}" in ${run.dir}`);

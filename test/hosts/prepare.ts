@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { makeCgroup } from "./cgroups.ts";
+import { findHierarchies, type Hierarchy } from "./cgroups.ts";
 import type { PreparedHost } from "./host.ts";
 import { addressIn } from "./network.ts";
 import type { Run } from "./runs.ts";
@@ -19,7 +19,7 @@ export async function makeKeyPair(privateFile: string, { comment }: { comment: s
   return { privateFile, publicLine, fingerprint };
 }
 
-/** Puts on disk what a host needs before its first start, and makes its cgroups. */
+/** Puts on disk what a host needs before its first start. */
 export async function prepareHost(
   run: Run,
   { name, index, names, clientKey }: { name: string; index: number; names: string[]; clientKey: KeyPair },
@@ -38,15 +38,18 @@ export async function prepareHost(
   await writeFile(join(etc, "hosts"), hostsFile(run, names));
   await writeFile(join(etc, "passwd"), withRootsHome(await readFile("/etc/passwd", "utf8"), root));
 
-  const cgroups = run.hierarchies.map((hierarchy) => ({
-    ...hierarchy,
-    cgroup: join(hierarchy.cgroup, name),
-  }));
-  await Promise.all(cgroups.map(({ cgroup }) => makeCgroup(cgroup)));
-  await writeFile(join(dir, "cgroups"), cgroups.map(({ cgroup }) => `${cgroup}\n`).join(""));
-  await writeFile(join(dir, "fstab"), fstab(dir, run));
+  const cgroups = run.cgroups.map((cgroup) => join(cgroup, name));
+  await writeFile(join(dir, "fstab"), fstab(dir, await findHierarchies()));
   return {
-    ...{ run, name, index, dir, keyFile: clientKey.privateFile, publicKey: `${clientKey.publicLine}\n` },
+    ...{
+      run,
+      name,
+      index,
+      dir,
+      cgroups,
+      keyFile: clientKey.privateFile,
+      publicKey: `${clientKey.publicLine}\n`,
+    },
     hostKeyLine: hostKey.publicLine.split(" ").slice(0, 2).join(" "),
     hostKeyFingerprint: hostKey.fingerprint,
   };
@@ -54,16 +57,17 @@ export async function prepareHost(
 
 /**
  * What a host mounts over the machine's files. A sysfs of its own shows its network devices, and comes
- * without cgroups: only v1 ones are mounted, because libcrun (1.8 to 1.27) refuses to work where v2 is
- * mounted beside them. The sources have names of their own, because `mount --all` leaves out what is
- * mounted already.
+ * without cgroups. The sources have names of their own, because `mount --all` leaves out what is mounted
+ * already.
  */
-function fstab(dir: string, run: Run): string {
+function fstab(dir: string, hierarchies: Hierarchy[]): string {
   return [
     "host-sys /sys sysfs defaults",
-    "host-cgroups /sys/fs/cgroup tmpfs mode=755",
-    ...run.hierarchies.map(
-      ({ name, options }) => `cgroup /sys/fs/cgroup/${name} cgroup ${options},X-mount.mkdir`,
+    ...(hierarchies.some(({ type }) => type === "cgroup")
+      ? ["host-cgroups /sys/fs/cgroup tmpfs mode=755"]
+      : []),
+    ...hierarchies.map(
+      ({ mountPoint, type, options }) => `host-cgroup ${mountPoint} ${type} ${options},X-mount.mkdir`,
     ),
     "host-run /run tmpfs mode=755,nosuid,nodev,noexec",
     `${dir}/lib /var/lib/nexcage none bind,X-mount.mkdir`,

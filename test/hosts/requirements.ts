@@ -18,7 +18,7 @@ export function whyNoHosts(): string | undefined {
   const missing = Object.entries(packages).filter(([, program]) => !existsSync(program));
   if (missing.length > 0) return `not installed: ${missing.map(([name]) => name).join(" ")}`;
   if (parseHierarchies(readFileSync("/proc/self/mountinfo", "utf8")).length === 0)
-    return "test hosts need cgroup v1 hierarchies, and none is mounted here";
+    return "test hosts need cgroups, and none are mounted here";
   const probe = spawnSync(
     "unshare",
     [

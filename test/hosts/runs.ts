@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { link, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
@@ -16,18 +17,22 @@ const Run = z.object({
   owner: z.object({ pid: z.int(), startTime: z.string() }),
   /** Everything of the run on disk. */
   dir: z.string(),
-  /** The machine's cgroup hierarchies, each with the run's cgroup in it. */
-  hierarchies: z.array(z.object({ name: z.string(), options: z.string(), cgroup: z.string() })),
+  /** Whether a person has started it, who will take it down the same way. */
+  byHand: z.boolean(),
+  /** The run's cgroup in each hierarchy. */
+  cgroups: z.array(z.string()),
 });
 /** The hosts that one process has started together. */
 export type Run = z.infer<typeof Run>;
+
+type ClaimOptions = { dir: string | undefined; byHand: boolean };
 
 /**
  * Takes a number that no other run on this machine has, with the subnet, the bridge and the cgroups that
  * belong to it. From here on a crash leaves nothing that `sweepRuns` would not find.
  * @throws {NexcageError} `INTERNAL` when all numbers are taken
  */
-export async function claimRun({ dir }: { dir: string | undefined }): Promise<Run> {
+export async function claimRun({ dir, byHand }: ClaimOptions): Promise<Run> {
   const owner = await identify(process.pid);
   if (owner === undefined) throw new NexcageError("INTERNAL", "/proc does not show this process");
   const hierarchies = await findHierarchies();
@@ -39,10 +44,8 @@ export async function claimRun({ dir }: { dir: string | undefined }): Promise<Ru
       id,
       owner,
       dir: dir ?? join("/var/tmp", runName(id)),
-      hierarchies: hierarchies.map(({ name, options, mountPoint }) => ({
-        ...{ name, options },
-        cgroup: join(mountPoint, runName(id)),
-      })),
+      byHand,
+      cgroups: hierarchies.map(({ mountPoint }) => join(mountPoint, runName(id))),
     };
     if (await writeRecord(run)) return run;
   }
@@ -59,35 +62,53 @@ export async function makeBridge({ id }: Run): Promise<void> {
   ]);
 }
 
-/** All runs that are written down, those of dead owners too. */
+/** All runs that are written down, those of dead owners too; what another version has written is left to it. */
 export async function listRuns(): Promise<Run[]> {
-  const names = await readdir(recordsDir).catch((error) => emptyIfMissing(error));
-  const texts = names
-    .filter((name) => /^\d+\.json$/.test(name))
-    .map((name) => readFile(join(recordsDir, name), "utf8").catch((error) => emptyIfMissing(error)));
-  return (await Promise.all(texts))
-    .filter((text) => text.length > 0)
-    .map((text) => Run.parse(JSON.parse(`${text}`)));
+  const names = await readdir(recordsDir).catch(noneIfMissing);
+  const records = names.filter((name) => /^\d+\.json$/.test(name)).map((name) => join(recordsDir, name));
+  const texts = (
+    await Promise.all(records.map((path) => readFile(path, "utf8").catch(noneIfMissing)))
+  ).flat();
+  return texts.flatMap((text) => Run.safeParse(JSON.parse(text)).data ?? []);
 }
 
 /** Removes the runs whose owners have gone; gives back those that it removed. */
 export async function sweepRuns(): Promise<Run[]> {
-  const swept: Run[] = [];
-  for (const run of await listRuns()) {
-    if (await isAlive(run.owner)) continue;
-    await removeRun(run);
-    swept.push(run);
-  }
-  return swept;
+  if ((await listStaleRuns()).length === 0) return [];
+  // Two who remove the same run could meet a third, who has just taken its number.
+  await using _lock = await lockRecords();
+  const stale = await listStaleRuns();
+  for (const run of stale) await removeRun(run);
+  return stale;
+}
+
+async function listStaleRuns(): Promise<Run[]> {
+  const runs = await listRuns();
+  const alive = await Promise.all(runs.map(({ owner }) => isAlive(owner)));
+  return runs.filter((_, index) => !alive[index]);
+}
+
+/** A lock of the kernel's: it ends with its holder, however that ends. */
+async function lockRecords(): Promise<AsyncDisposable> {
+  const holder = execa("flock", [recordsDir, "sh", "-c", "echo locked; exec cat"], {
+    reject: false,
+    timeout: 60_000,
+  });
+  await once(holder.stdout, "data", { signal: AbortSignal.timeout(60_000) });
+  return {
+    async [Symbol.asyncDispose]() {
+      holder.stdin.end();
+      await holder;
+    },
+  };
 }
 
 /** Ends all of a run's processes and removes what it has made; its record goes last. */
-export async function removeRun({ id, dir, hierarchies }: Run): Promise<void> {
-  const cgroups = hierarchies.map(({ cgroup }) => cgroup);
+export async function removeRun({ id, dir, cgroups }: Run): Promise<void> {
   await killCgroups(cgroups);
   await removeCgroups(cgroups);
   const bridge = runName(id);
-  const ports = await readdir(`/sys/class/net/${bridge}/brif`).catch((error) => emptyIfMissing(error));
+  const ports = await readdir(`/sys/class/net/${bridge}/brif`).catch(noneIfMissing);
   await ip(
     [...ports, bridge].map((name) => `link delete ${name}`),
     { force: true },
@@ -130,7 +151,7 @@ function isSubnetTaken(id: number): boolean {
   return addresses.some(({ address, family }) => family === "IPv4" && isInSubnet(id, address));
 }
 
-function emptyIfMissing(error: unknown): [] {
+function noneIfMissing(error: unknown): [] {
   if (hasCode(error, "ENOENT")) return [];
   throw error;
 }
