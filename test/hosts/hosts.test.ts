@@ -169,7 +169,7 @@ hostsTest("users log in with the same key, and sudo asks as it was told", async 
 });
 
 hostsTest("stopped hosts leave no process, cgroup, network device, record or file", async (t) => {
-  const running = await startHosts({ count: 2 });
+  await using running = await startHosts({ count: 2 });
   const bundle = await makeBundle(join(running.dir, "bundle"));
   const [host] = running.hosts;
   if (host === undefined) return t.fail();
