@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import type { Client, ClientChannel, SFTPWrapper } from "ssh2";
 import { NexcageError } from "../../shared/errors.ts";
@@ -83,19 +82,28 @@ export class Connection implements AsyncDisposable {
   }
 
   /**
-   * A connection from there to elsewhere, as a stream.
+   * A connection from there to elsewhere, as a stream. The sshd there may try for minutes; it is given the
+   * destination's own time.
    * @throws {NexcageError} `HOST_UNREACHABLE`
    */
   async forward(to: Destination, { signal }: Waiting): Promise<Duplex> {
+    const { name } = this.#destination;
+    const limit = AbortSignal.timeout(to.connectTimeoutMs);
     const opened = await this.#open({
       start: (callback: Callback<ClientChannel>) =>
         this.#client.forwardOut("127.0.0.1", 0, to.address, to.port, callback),
       use: (channel) => channel,
       discard: (channel) => channel.close(),
-      signal,
+      signal: AbortSignal.any([signal, limit]),
+    }).catch((cause: unknown) => {
+      if (signal.aborted || cause !== limit.reason) throw cause;
+      return {
+        kind: "refused",
+        reason: `no connection within ${to.connectTimeoutMs / 1_000} s`,
+        cause,
+      } as const;
     });
     if (opened.kind === "refused") {
-      const { name } = this.#destination;
       throw new NexcageError(
         "HOST_UNREACHABLE",
         `cannot reach ${to.name} through ${name}: ${opened.reason}`,
@@ -114,9 +122,8 @@ export class Connection implements AsyncDisposable {
   /** Ends the connection, and everything on it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#client.end();
-    const gone = once(this.#socket, "close", { signal: AbortSignal.timeout(goodbyeMs) });
-    if (!this.#socket.closed) await gone.catch(() => {});
-    else gone.catch(() => {});
+    // `lost`, because the stream of a jump host that has gone never says `close`.
+    await untilAborted(this.lost, AbortSignal.timeout(goodbyeMs)).catch(() => {});
     this.#socket.destroy();
   }
 

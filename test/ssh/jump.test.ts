@@ -1,6 +1,8 @@
+import { join } from "node:path";
 import test from "ava";
+import { execa } from "execa";
 import { connector } from "../../controller/ssh/connect.ts";
-import { startRelay } from "./relay.ts";
+import { startBlackHole, startRelay } from "./relay.ts";
 import { freePort, hasSshd, makeWorld, run, type Sshd, sshHost, startSshd, type World } from "./sshd.ts";
 
 const sshdTest = hasSshd ? test : test.skip;
@@ -174,6 +176,41 @@ sshdTest("a dead link to the jump host, or behind it, is noticed within six seco
     exits.map(({ error }) => error?.code),
     ["CONNECTION_LOST", "CONNECTION_LOST"],
   );
+});
+
+sshdTest("a program can close what it has lost behind a jump host, and goes on", async (t) => {
+  await using route = await makeRoute();
+  const { world, jump, target } = route;
+  await using relay = await startRelay(jump);
+  await world.home.write(
+    ".ssh/known_hosts",
+    `${target.knownHostsLine()}\n[${relay.address}]:${relay.port} ${jump.hostKeys.ed25519.publicLine}\n`,
+  );
+  const via = `${relay.address}:${relay.port}`;
+  const script = join(import.meta.dirname, "lose-and-close.ts");
+  const words = [world.home.path, world.key.path, target.address, String(target.port), via];
+  const program = execa(process.execPath, [script, ...words], {
+    stdin: "ignore",
+    reject: false,
+    timeout: 60_000,
+  });
+  program.stdout.once("data", () => relay.cut());
+  const { stdout, exitCode } = await program;
+  t.is(stdout, "connected\nclosed");
+  t.is(exitCode, 0);
+});
+
+sshdTest("what the jump host hears nothing from is given up at the target's own limit", async (t) => {
+  await using route = await makeRoute();
+  await using nobody = await startBlackHole();
+  const { address, port } = nobody;
+  const host = route.world.host({ address, port, proxyJump: route.via, connectTimeoutMs: 5_000 });
+  const startedMs = performance.now();
+  await t.throwsAsync(route.world.connect(host), {
+    code: "HOST_UNREACHABLE",
+    message: `cannot reach pve1 through ${route.jump.address}: no connection within 5 s`,
+  });
+  t.true(performance.now() - startedMs < 60_000, "sshd itself would have tried for two minutes");
 });
 
 sshdTest("one host that gives up does not end the jump host's connection for the others", async (t) => {

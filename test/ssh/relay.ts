@@ -1,4 +1,5 @@
 // A TCP relay between a client and a server, to spoil the way between them.
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -84,4 +85,32 @@ async function listen(server: Server): Promise<{ address: string; port: number }
   const at = server.address();
   if (at === null || typeof at === "string") throw new Error("no port");
   return { address: at.address, port: at.port };
+}
+
+/** An address that connections cannot reach and are not refused at: whoever tries hears nothing. */
+export async function startBlackHole(): Promise<AsyncDisposable & { address: string; port: number }> {
+  const script = `require("node:net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, function () {
+    console.log(this.address().port);
+    process.kill(process.pid, "SIGSTOP");
+  })`;
+  const child = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+  const [line] = await once(child.stdout, "data");
+  const port = Number(line);
+  // It accepts nothing, so its queue fills up; after that the kernel answers no more.
+  const waiting: Socket[] = [];
+  for (let answered = true; answered; ) {
+    const socket = connect({ host: "127.0.0.1", port }).on("error", () => {});
+    waiting.push(socket);
+    const connected = once(socket, "connect").then(() => true);
+    answered = await Promise.race([connected, sleep(500, false)]);
+  }
+  return {
+    address: "127.0.0.1",
+    port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of waiting) socket.destroy();
+      child.kill("SIGKILL");
+      if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    },
+  };
 }
