@@ -1,4 +1,5 @@
-import { ContainerId } from "../../shared/ids.ts";
+import { NexcageError } from "../../shared/errors.ts";
+import { ContainerId, quoteForMessage } from "../../shared/ids.ts";
 import { type ContainerEntry, readContainer, type Template } from "./containers.ts";
 import { checkDependencies } from "./dependencies.ts";
 import type { YamlDocument } from "./documents.ts";
@@ -17,7 +18,10 @@ import { isRecord } from "./vocabulary.ts";
 type Options = { home: string; report: Report };
 
 /** What the documents come to, and where each setting of a host comes from. */
-export type Explained = Resolved & { explain(host: string): Setting[] };
+export type Explained = Resolved & {
+  /** @throws {NexcageError} `SELECTION_EMPTY` for a host that is not there */
+  explain(host: string): Setting[];
+};
 
 /**
  * Inventory and fleet documents → hosts, and every container on its host. All mistakes are reported;
@@ -41,7 +45,10 @@ export function resolve(documents: YamlDocument[], options: Options): Explained 
     fleet: fleet && resolveFleet(fleet, { ...options, inventory: isWhole ? inventory : undefined }),
     explain(host) {
       const level = inventory.levels.get(host);
-      return level === undefined ? [] : explainSettings(level);
+      if (level !== undefined) return explainSettings(level);
+      throw new NexcageError("SELECTION_EMPTY", `there is no host ${quoteForMessage(host)}`, {
+        hint: nearestHint(host, inventory.levels.keys(), "hosts"),
+      });
     },
   };
 }

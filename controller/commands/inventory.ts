@@ -1,0 +1,6 @@
+import type { Command } from "./command.ts";
+import { inventoryCheck } from "./inventory-check.ts";
+import { inventoryExplain } from "./inventory-explain.ts";
+import { inventoryShow } from "./inventory-show.ts";
+
+export const inventoryCommands: Command[] = [inventoryCheck, inventoryShow, inventoryExplain];
