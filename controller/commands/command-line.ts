@@ -2,6 +2,8 @@ import yargs from "yargs";
 import { NexcageError } from "../../shared/errors.ts";
 import type { Command } from "./command.ts";
 import { fleetCommands } from "./fleet.ts";
+import { inventoryCommands } from "./inventory.ts";
+import { schema } from "./schema.ts";
 
 /**
  * Runs one command line and gives its exit status.
@@ -25,6 +27,9 @@ export async function runCommandLine(words: string[]): Promise<number> {
     .command("fleet", "Plan, apply and look after a fleet", (fleet) =>
       add(fleet, fleetCommands).demandCommand(1, "fleet needs a command"),
     )
+    .command("inventory", "Check and show the files", (inventory) =>
+      add(inventory, inventoryCommands).demandCommand(1, "inventory needs a command"),
+    )
     .demandCommand(1, "nexcage needs a command")
     .strict()
     .recommendCommands()
@@ -38,6 +43,7 @@ export async function runCommandLine(words: string[]): Promise<number> {
     )
     .exitProcess(false)
     .fail(false);
+  add(parser, [schema]);
   try {
     await parser.parseAsync(words);
   } catch (error) {

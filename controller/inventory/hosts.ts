@@ -33,9 +33,9 @@ export function resolveInventory(
   const resolved = [...hosts.values()]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .map(({ name, value, document }) => {
-      const { address, host_key: hostKey, ...settings } = value;
+      const { address, host_key: hostKey } = value;
       const path = ["hosts", name];
-      const own = levelOf(settings, { level: "host", owner: name, document, path });
+      const own = levelOf(value, { level: "host", owner: name, document, path });
       const level = overlay([defaults, groupLevel(name, own), own]);
       levels.set(name, level);
       if (level.settings.connection === "local")

@@ -48,6 +48,7 @@ test("explain names the line that each value of a host comes from", (t) => {
       : `${name} = ${value} (${origin.level} ${origin.name}, ${origin.place.line}:${origin.place.column})`,
   );
   t.deepEqual(lines, [
+    "address = 10.20.0.11 (host pve1, 16:14)",
     "agent.path = /usr/bin/nexcage-agent (built in)",
     "become = none (built in)",
     "command_timeout = 60000 (built in)",
