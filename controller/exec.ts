@@ -1,5 +1,6 @@
 import type { ReadStream, WriteStream } from "node:tty";
 import type { Observed } from "../shared/container.ts";
+import { asNexcageError } from "../shared/errors.ts";
 import { limits } from "../shared/protocol.ts";
 import type { HostAgent } from "./fleet.ts";
 import { write } from "./logs.ts";
@@ -55,11 +56,22 @@ export async function execInContainer(
       },
     );
     return killedBy === undefined ? (exitCode ?? 1) : 128 + killedBy;
+  } catch (error) {
+    const status = shellStatus(error);
+    if (status === undefined) throw error;
+    stderr.write(`nexcage: ${asNexcageError(error).message}\n`);
+    return status;
   } finally {
     ended.abort();
     stdin.destroy(); // a read of a terminal that is under way would keep the program alive
     await forwarding;
   }
+}
+
+/** What a shell would answer where a program cannot be run: 126 or 127; undefined for any other failure. */
+function shellStatus(error: unknown): number | undefined {
+  const { code, details } = asNexcageError(error);
+  return code === "EXEC_FAILED" && typeof details?.exitCode === "number" ? details.exitCode : undefined;
 }
 
 /** Sends what stdin gives, as fast as the process takes it, until either ends. */

@@ -61,8 +61,8 @@ hostTest("a fleet is planned, applied, found unchanged, edited, and applied agai
     "create db@node3",
     "delete db@node1",
     "delete worker@node2",
-    "replace web-1@node1",
-    "replace web-2@node2",
+    "replace web-1@node2",
+    "replace web-2@node1",
     "replace web-3@node3",
   ]);
 
@@ -90,8 +90,8 @@ hostTest("a fleet is planned, applied, found unchanged, edited, and applied agai
   t.deepEqual(rows, [
     "cache@node2 running",
     "db@node3 running",
-    "web-1@node1 running",
-    "web-2@node2 running",
+    "web-1@node2 running",
+    "web-2@node1 running",
     "web-3@node3 running",
   ]);
 
