@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
-import { hostname } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { execa } from "execa";
@@ -212,6 +212,13 @@ hostsTest("two runs at once have networks and folders of their own", async (t) =
   t.not(one.host("host1").address, two.host("host1").address);
   t.is((await ssh(one, one.host("host1"), "hostname")).exitCode, 0);
   t.is((await ssh(two, two.host("host1"), "hostname")).exitCode, 0);
+});
+
+hostsTest("a folder that is there already is neither used nor removed", async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), "nexcage-"));
+  await t.throwsAsync(startHosts({ count: 1, dir }), { message: `${dir} exists already` });
+  t.true(existsSync(dir));
+  await rmdir(dir);
 });
 
 async function ssh(running: TestHosts, host: TestHost, command: string, options: string[] = [], input = "") {

@@ -1,6 +1,8 @@
 import { mkdir, writeFile } from "node:fs/promises";
-import { isAbsolute, join } from "node:path";
-import { NexcageError } from "../../shared/errors.ts";
+import { availableParallelism } from "node:os";
+import { dirname, isAbsolute, join } from "node:path";
+import PQueue from "p-queue";
+import { hasCode, NexcageError } from "../../shared/errors.ts";
 import { makeCgroup } from "./cgroups.ts";
 import { TestHost } from "./host.ts";
 import { maximumHosts } from "./network.ts";
@@ -42,7 +44,7 @@ export async function startHosts({
   const names =
     "names" in which ? which.names : Array.from({ length: which.count }, (_, index) => `host${index + 1}`);
   requireNames(names);
-  if (dir !== undefined) requireDir(dir);
+  if (dir !== undefined) await makeDir(dir);
   await sweepRuns();
 
   await using undo = new AsyncDisposableStack();
@@ -52,17 +54,19 @@ export async function startHosts({
   await Promise.all(run.cgroups.map(makeCgroup));
   await makeBridge(run);
   const clientKey = await makeKeyPair(join(run.dir, "id_ed25519"), { comment: "test hosts" });
-  const booted = await Promise.allSettled(
-    names.map(async (name, index) => {
+  // A few at a time, so that each boots within its time limit however many there are.
+  const queue = new PQueue({ concurrency: 2 * availableParallelism() });
+  undo.defer(async () => {
+    queue.clear();
+    await queue.onIdle(); // after a failure, before the run is removed: what still boots would make things anew
+  });
+  const hosts = await queue.addAll(
+    names.map((name, index) => async () => {
       const host = new TestHost(await prepareHost(run, { name, index: index + 2, names, clientKey }));
       await host.boot({ signal });
       return host;
     }),
   );
-  const hosts = booted.map((outcome) => {
-    if (outcome.status === "rejected") throw outcome.reason;
-    return outcome.value;
-  });
   await writeFile(
     join(run.dir, "known_hosts"),
     hosts.map(({ knownHostsLine }) => `${knownHostsLine}\n`).join(""),
@@ -104,10 +108,20 @@ function requireNames(names: string[]): void {
     throw new NexcageError("USAGE", `${names.length} test hosts: must be 1 to ${maximumHosts}`);
 }
 
-/** Hosts have their own /run and /proc over the machine's, so they would not see a folder there. */
-function requireDir(dir: string): void {
+/** A new folder, because the end of the run removes it; hosts have their own /run and the like over the machine's. */
+async function makeDir(dir: string): Promise<void> {
   if (!isAbsolute(dir) || /^\/(run|proc|sys|etc)(\/|$)/.test(dir) || /[\s,:]/.test(dir))
     throw new NexcageError("USAGE", `"${dir}" cannot hold test hosts`, {
       hint: "an absolute path on a disk, without spaces, commas and colons",
     });
+  try {
+    await mkdir(dirname(dir), { recursive: true });
+    await mkdir(dir);
+  } catch (error) {
+    if (!hasCode(error, "EEXIST")) throw error;
+    throw new NexcageError("USAGE", `${dir} exists already`, {
+      hint: "test hosts want a new folder",
+      cause: error,
+    });
+  }
 }
