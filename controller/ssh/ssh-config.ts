@@ -2,6 +2,7 @@ import { glob, readFile } from "node:fs/promises";
 import { isAbsolute, join } from "node:path";
 import SSHConfig, { type Line, LineType } from "ssh-config";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
+import { defined } from "../inventory/defined.ts";
 
 /** What ssh_config(5) says of one host: the words that nexcage obeys, not expanded yet. */
 export type SshSettings = {
@@ -133,9 +134,4 @@ function yesOrNo(text: string | undefined): boolean | undefined {
 
 function words(value: string | { val: string }[]): string[] {
   return typeof value === "string" ? value.split(/\s+/) : value.map(({ val }) => val);
-}
-
-/** Without the fields that are undefined. */
-function defined<T extends object>(fields: { [K in keyof T]: T[K] | undefined }): T {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T; // filtered
 }

@@ -1,8 +1,12 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import test from "ava";
-import { hasSshd, makeWorld, run, type World } from "./sshd.ts";
+import { execa } from "execa";
+import { hasSshd, isRoot, makeWorld, run, type World } from "./sshd.ts";
 
 const sshdTest = hasSshd ? test : test.skip;
+/** By itself, because it measures time. */
+const timedTest = hasSshd ? test.serial : test.skip;
 const signal = AbortSignal.timeout(120_000);
 
 /** For the tests that do not change it; each connects by itself. */
@@ -161,4 +165,49 @@ sshdTest("an upload of a file that is not there says so", async (t) => {
     code: "UPLOAD_FAILED",
     message: /missing/,
   });
+});
+
+const rootTest = hasSshd && isRoot ? test : test.skip;
+rootTest("a full disk is said to be that, and the connection goes on", async (t) => {
+  await using transport = await world.connect();
+  const folder = world.home.file("small");
+  await mkdir(folder);
+  await execa("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]);
+  try {
+    await writeFile(world.home.file("too-big"), Buffer.alloc(3_000_000));
+    await t.throwsAsync(transport.upload(world.home.file("too-big"), `${folder}/copy`, { signal }), {
+      code: "DISK_FULL",
+      message: `no space left for ${folder}/copy on pve1`,
+    });
+  } finally {
+    await execa("umount", [folder]);
+  }
+  t.is((await run(transport, ["echo", "hello"])).stdout, "hello\n");
+});
+
+timedTest("small exchanges do not wait for delayed acknowledgements", async (t) => {
+  await using transport = await world.connect();
+  const channel = await transport.openAgent(["cat"], { signal });
+  const rounds = 100;
+  const startedMs = performance.now();
+  for (let round = 0; round < rounds; round++) {
+    channel.stdin.write("a question\n");
+    await once(channel.stdout, "data", { signal });
+  }
+  const roundMs = (performance.now() - startedMs) / rounds;
+  channel.stdin.end();
+  t.true(roundMs < 30, `${roundMs} ms a round; with Nagle's algorithm 44`);
+});
+
+test("ssh2 is not loaded before a host is reached by it", async (t) => {
+  const script = `
+    import { createRequire } from "node:module";
+    const { connector } = await import("./controller/ssh/connect.ts");
+    connector({ hosts: [], home: "/", environment: {} });
+    const loaded = () => Object.keys(createRequire(import.meta.url).cache).some((path) => path.includes("/ssh2/"));
+    const before = loaded();
+    await import("ssh2");
+    console.log(before, loaded());`;
+  const { stdout } = await execa("node", ["--input-type=module", "-e", script]);
+  t.is(stdout, "false true");
 });

@@ -6,6 +6,8 @@ import { startBlackHole, startRelay } from "./relay.ts";
 import { freePort, hasSshd, makeWorld, run, type Sshd, sshHost, startSshd, type World } from "./sshd.ts";
 
 const sshdTest = hasSshd ? test : test.skip;
+/** By itself, because it measures time. */
+const timedTest = hasSshd ? test.serial : test.skip;
 const signal = AbortSignal.timeout(170_000);
 
 /** A target, and a jump host that knows the same key; both are known. */
@@ -149,7 +151,7 @@ sshdTest("a jump host that dies is named by the hosts behind it", async (t) => {
   t.regex(error?.message ?? "", new RegExp(`connection to ${route.jump.address} `));
 });
 
-sshdTest("a dead link to the jump host, or behind it, is noticed within six seconds", async (t) => {
+timedTest("a dead link to the jump host, or behind it, is noticed within six seconds", async (t) => {
   await using route = await makeRoute();
   const { world, jump, target } = route;
   await using before = await startRelay(jump);

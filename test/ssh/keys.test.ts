@@ -1,10 +1,13 @@
-import { rm, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { readFile, rm } from "node:fs/promises";
+import { createServer } from "node:net";
 import { inspect } from "node:util";
 import test from "ava";
 import { execa } from "execa";
 import { connector } from "../../controller/ssh/connect.ts";
 import { inspectKey } from "../../controller/ssh/keys.ts";
 import { Secret } from "../../controller/ssh/secret.ts";
+import { writeString } from "../../controller/ssh/wire.ts";
 import { type Home, hasSshd, makeHome, makeWorld, run, sshHost, type World } from "./sshd.ts";
 
 const sshdTest = hasSshd ? test : test.skip;
@@ -271,29 +274,49 @@ sshdTest("a certificate is refused by name, in a file, beside a key and in the a
   t.regex(String(error && "hint" in error ? error.hint : ""), /ssh-keygen -t ed25519/);
 });
 
+function sshString(value: string | Buffer): Buffer {
+  return writeString(Buffer.from(value));
+}
+
+const fidoPublicKey = Buffer.concat([
+  sshString("sk-ssh-ed25519@openssh.com"),
+  sshString(Buffer.alloc(32, 7)),
+  sshString("ssh:"),
+]);
+
 /** A FIDO key's file without its hardware: the public half of it says what it is. */
 function fidoKeyFile(): string {
-  const string = (value: string | Buffer): Buffer => {
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(Buffer.byteLength(value));
-    return Buffer.concat([length, Buffer.from(value)]);
-  };
-  const publicKey = Buffer.concat([
-    string("sk-ssh-ed25519@openssh.com"),
-    string(Buffer.alloc(32, 7)),
-    string("ssh:"),
-  ]);
   const one = Buffer.from([0, 0, 0, 1]);
-  const none = [string("none"), string("none"), string("")];
+  const none = [sshString("none"), sshString("none"), sshString("")];
   const data = Buffer.concat([
     Buffer.from("openssh-key-v1\0"),
     ...none,
     one,
-    string(publicKey),
-    string(Buffer.alloc(64)),
+    sshString(fidoPublicKey),
+    sshString(Buffer.alloc(64)),
   ]);
   return `-----BEGIN OPENSSH PRIVATE KEY-----\n${data.toString("base64")}\n-----END OPENSSH PRIVATE KEY-----\n`;
 }
+
+sshdTest("a FIDO key in the agent is refused by name", async (t) => {
+  await using home = await makeHome();
+  await home.write(".ssh/known_hosts", `${world.sshd.knownHostsLine()}\n`);
+  const answer = Buffer.concat([
+    Buffer.from([12, 0, 0, 0, 1]),
+    sshString(fidoPublicKey),
+    sshString("my token"),
+  ]);
+  const agent = createServer((socket) => socket.end(sshString(answer))).listen(home.file("agent.sock"));
+  await once(agent, "listening");
+  await t.throwsAsync(
+    greets(home, sshHost(world.sshd), { environment: { SSH_AUTH_SOCK: home.file("agent.sock") } }),
+    {
+      code: "KEY_UNSUPPORTED",
+      message: /"my token" in the ssh-agent is a FIDO key, which nexcage cannot use$/,
+    },
+  );
+  agent.close();
+});
 
 sshdTest("a FIDO key is refused by name before any connection", async (t) => {
   const path = await world.home.write("id_ed25519_sk", fidoKeyFile());
@@ -314,9 +337,7 @@ sshdTest("a file that is no key is named", async (t) => {
 test("what an encrypted key is can be told without its passphrase", async (t) => {
   await using home = await makeHome();
   const key = await home.key("id", { passphrase });
-  await writeFile(home.file("copy"), "");
-  const { stdout } = await execa("cat", [key.path], { stripFinalNewline: false });
-  const file = inspectKey(stdout);
+  const file = inspectKey(await readFile(key.path, "utf8"));
   t.is(file.kind, "encrypted");
   const publicKey = file.kind === "encrypted" ? file.publicKey?.toString("base64") : "";
   t.is(publicKey, key.publicLine.split(" ")[1]);

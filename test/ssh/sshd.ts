@@ -190,7 +190,7 @@ export function sshHost(
       ...(at.port !== undefined && { port: at.port }),
       user,
       hostKeyChecking: "strict",
-      connectTimeoutMs: 10_000,
+      connectTimeoutMs: 60_000, // a busy machine must not fail a test
       ...ssh,
     },
     become,
@@ -215,7 +215,7 @@ export async function connectHost(
     signal?: AbortSignal;
   } = {},
 ): Promise<Transport> {
-  const { environment = {}, prompt, hosts = [host], signal = AbortSignal.timeout(60_000) } = options;
+  const { environment = {}, prompt, hosts = [host], signal = AbortSignal.timeout(120_000) } = options;
   const connect = connector({ hosts, home: home.path, environment, ...(prompt !== undefined && { prompt }) });
   return await connect(host, { signal });
 }
