@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
@@ -49,7 +50,7 @@ export async function composeRuntime(
       lockFile,
       hostname: hostname(),
       now: () => new Date(),
-      newId: () => `${process.pid}-${Date.now().toString(36)}`,
+      newId: () => `${process.pid}-${randomBytes(6).toString("hex")}`,
       log,
     },
     { signal },

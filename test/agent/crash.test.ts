@@ -1,0 +1,111 @@
+import test from "ava";
+import { type AgentHost, makeSpec, newOperation, type Outcome, onAgentHost } from "./agent-host.ts";
+
+const hostTest = onAgentHost(test);
+
+const web = makeSpec("web");
+const newWeb = makeSpec("web", { environment: { VERSION: "2" } });
+const { id } = web;
+
+/** The image is used by another container as long as a test runs, so that it stays. */
+async function withKeeper(agent: AgentHost): Promise<string> {
+  await agent.run({ do: "create", spec: makeSpec("keeper"), operationId: newOperation() });
+  return await agent.leftovers();
+}
+
+function statusOf(outcome: Outcome | undefined): string | undefined {
+  return outcome?.container?.state.status;
+}
+
+const createSteps = ["begun", "preparing", "creating", "starting", "recording", "ending"];
+for (const step of createSteps)
+  hostTest(
+    `an agent killed before "${step}" of create leaves nothing half made, and the resend makes one`,
+    async (t, agent) => {
+      const before = await withKeeper(agent);
+      const create = { do: "create", spec: web, start: true, operationId: newOperation() } as const;
+      t.deepEqual(await agent.run({ ...create, killAt: step }), [undefined]);
+
+      const found = (await agent.list()).find((container) => container.id === id);
+      if (step === "ending") t.is(found?.state.status, "running", "only the telling was missing");
+      else t.is(await agent.leftovers(), before);
+
+      const [resent, again] = await agent.run(create, create);
+      t.is(statusOf(resent), "running");
+      t.is(again?.container?.state.pid, resent?.container?.state.pid, "and never twice");
+      if (found !== undefined) t.is(resent?.container?.state.pid, found.state.pid);
+      await agent.run({ do: "delete", id, force: true, operationId: newOperation() });
+      t.is(await agent.leftovers(), before);
+    },
+  );
+
+for (const step of createSteps)
+  hostTest(
+    `an agent killed before "${step}" of start leaves a whole container, and the resend runs it`,
+    async (t, agent) => {
+      const before = await withKeeper(agent);
+      await agent.run(
+        { do: "create", spec: web, start: true, operationId: newOperation() },
+        { do: "stop", id, operationId: newOperation() },
+      );
+      const start = { do: "start", id, operationId: newOperation() } as const;
+      t.deepEqual(await agent.run({ ...start, killAt: step }), [undefined]);
+
+      const found = (await agent.list()).find((container) => container.id === id);
+      t.not(found?.state.status, "creating");
+      const [resent, again] = await agent.run(start, start);
+      t.is(statusOf(resent), "running");
+      t.is(again?.container?.state.pid, resent?.container?.state.pid);
+      if (found?.state.status === "running")
+        t.is(resent?.container?.state.pid, found.state.pid, "never twice");
+      await agent.run({ do: "delete", id, force: true, operationId: newOperation() });
+      t.is(await agent.leftovers(), before);
+    },
+  );
+
+const replaceSteps = ["begun", "stopping", "retiring", ...createSteps.slice(1, -1), "discarding", "ending"];
+for (const step of replaceSteps)
+  hostTest(
+    `an agent killed before "${step}" of replace leaves the old or the new one running`,
+    async (t, agent) => {
+      const before = await withKeeper(agent);
+      await agent.run({ do: "create", spec: web, start: true, operationId: newOperation() });
+      const [, , , state] = await agent.run(
+        { do: "stop", id, operationId: newOperation() },
+        { do: "start", id, operationId: newOperation() },
+        { do: "list" },
+        { do: "state", id },
+      );
+      await agent.shell(`nsenter -t ${state?.state?.pid} -m sh -c 'echo kept >/data/file'`);
+      const replace = { do: "replace", spec: newWeb, start: true, operationId: newOperation() } as const;
+      t.deepEqual(await agent.run({ ...replace, killAt: step }), [undefined]);
+
+      const found = (await agent.list()).find((container) => container.id === id);
+      t.is(found?.state.status, "running");
+      const isNew = step === "discarding" || step === "ending";
+      t.deepEqual(found?.spec, isNew ? newWeb : web);
+      const file = await agent.shell(`nsenter -t ${found?.state.pid} -m cat /data/file`);
+      t.is(file, isNew ? "" : "kept", "with its files");
+
+      const [resent] = await agent.run(replace);
+      t.is(statusOf(resent), "running");
+      t.deepEqual(resent?.container?.spec, newWeb);
+      if (isNew) t.is(resent?.container?.state.pid, found?.state.pid, "never twice");
+      await agent.run({ do: "delete", id, force: true, operationId: newOperation() });
+      t.is(await agent.leftovers(), before);
+    },
+  );
+
+for (const step of ["begun", "stopping", "deleting", "forgetting", "ending"])
+  hostTest(`an agent killed before "${step}" of delete: the next one finishes it`, async (t, agent) => {
+    const before = await withKeeper(agent);
+    await agent.run({ do: "create", spec: web, start: true, operationId: newOperation() });
+    const deletion = { do: "delete", id, force: true, operationId: newOperation() } as const;
+    t.deepEqual(await agent.run({ ...deletion, killAt: step }), [undefined]);
+
+    await agent.list();
+    t.is(await agent.leftovers(), before);
+    t.deepEqual(await agent.run(deletion), [{ changed: true }]);
+    const [made] = await agent.run({ do: "create", spec: web, start: true, operationId: newOperation() });
+    t.is(statusOf(made), "running");
+  });
