@@ -2,15 +2,15 @@
  * `npm run demo`: three hosts on this machine, a fleet on them, changed and removed again, by the same
  * commands that a user types.
  */
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { stringify } from "yaml";
-import { dist } from "./e2e/bed.ts";
-import { makeRootfs } from "./e2e/rootfs.ts";
+import { dist } from "./dist.ts";
 import { startHosts, whyNoHosts } from "./hosts/hosts.ts";
 
-const example = join(import.meta.dirname, "../inventory/examples/shop");
+const examples = join(import.meta.dirname, "../inventory/examples");
 
 /** Three hosts, however they can be had here. */
 type DemoHosts = AsyncDisposable & {
@@ -40,8 +40,9 @@ async function main(): Promise<void> {
   const hosts = cleanup.use(await startDemoHosts(["node1", "node2", "node3"]));
   const folder = await mkdtemp("/var/tmp/nexcage-demo-");
   cleanup.defer(() => rm(folder, { recursive: true, force: true }));
-  await cp(example, folder, { recursive: true });
-  await makeRootfs(join(folder, "rootfs"));
+  await cp(join(examples, "shop"), folder, { recursive: true });
+  if (existsSync("/bin/busybox")) await execa(join(examples, "make-rootfs"), [join(folder, "rootfs")]);
+  else await mkdir(join(folder, "rootfs")); // simulated: nothing runs in it
   await writeFile(join(folder, "inventory.yaml"), inventoryOf(hosts));
 
   const nexcage = async (...words: string[]): Promise<void> => {
@@ -64,7 +65,7 @@ async function main(): Promise<void> {
   await nexcage("fleet", "exec", "web-1", "--", "hostname");
   await nexcage("fleet", "logs", "--tail", "2", "web-*");
 
-  say("Now the files change: another command for web, one replica more, and worker leaves the fleet.");
+  say("Now the files change: web gets a new version and one replica more, db more memory, and probe leaves.");
   const fleetFile = join(folder, "fleet.yaml");
   const before = await readFile(fleetFile, "utf8");
   await writeFile(fleetFile, changed(before));
@@ -89,20 +90,26 @@ function inventoryOf({ dir, hosts, agentPath }: DemoHosts): string {
     hosts: Object.fromEntries(
       hosts.map(({ name, address, port }, index) => [
         name,
-        { address, ssh: { port }, labels: { zone: index < 2 ? "a" : "b" } },
+        { address, ssh: { port }, labels: { zone: index < 2 ? "east" : "west" } },
       ]),
     ),
+    groups: { shop: { hosts: hosts.map(({ name }) => name) } },
   });
 }
 
 /** The example's fleet as someone edits it. */
 function changed(text: string): string {
-  const edited = text
-    .replace("replicas: 3", "replicas: 4")
-    .replace("serving version 1", "serving version 2")
-    .replace(/\n {2}worker:\n(?: {4}.*\n| *\n| *#.*\n)+/, "\n");
-  if (edited === text) throw new Error("the example's fleet.yaml has changed: the demo edits it no more");
-  return edited;
+  const edits: [string | RegExp, string][] = [
+    ["replicas: 3", "replicas: 4"],
+    ["ROLE: web,", "ROLE: web version 2,"],
+    ["memory: 128m", "memory: 192m"],
+    [/\n {2}probe:\n(?: {4}.*\n)+/, ""],
+  ];
+  return edits.reduce((before, [old, now]) => {
+    const after = before.replace(old, now);
+    if (after === before) throw new Error(`the example's fleet.yaml has no ${old} any more`);
+    return after;
+  }, text);
 }
 
 function say(text: string): void {

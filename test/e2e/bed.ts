@@ -3,10 +3,9 @@ import { join } from "node:path";
 import test, { type ExecutionContext, type TestFn } from "ava";
 import { execa } from "execa";
 import { stringify } from "yaml";
+import { dist } from "../dist.ts";
 import { startHosts, type TestHost, type TestHosts, whyNoHosts } from "../hosts/hosts.ts";
 import { makeRootfs } from "./rootfs.ts";
-
-export const dist = join(import.meta.dirname, "../../dist");
 
 /** A workstation's folder with real hosts behind it, as a user has them. */
 export type Bed = AsyncDisposable & {
