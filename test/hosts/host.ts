@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -59,7 +59,7 @@ export class TestHost {
   /** Its files on disk: `lib` is /var/lib/nexcage, `log` /var/log, `root` the home of root, `etc` what it changed in /etc. */
   readonly dir: string;
   readonly #host: PreparedHost;
-  #power: { firstProcess: number; off: Promise<unknown> } | undefined;
+  #power: { launcher: ChildProcess; firstProcess: number; off: Promise<unknown> } | undefined;
 
   constructor(host: PreparedHost) {
     this.name = host.name;
@@ -123,12 +123,13 @@ export class TestHost {
       },
       { what: `boot of test host ${this.name}`, timeoutMs: 20_000, signal },
     );
-    this.#power = { firstProcess, off };
+    this.#power = { launcher, firstProcess, off };
   }
 
   /** Cuts the power: all its processes and cgroups are gone, files on disk stay. */
   async powerOff(): Promise<void> {
     await killCgroups(this.#host.cgroups);
+    this.#power?.launcher.ref(); // a process that waits for this alone must not end meanwhile
     await this.#power?.off;
     this.#power = undefined;
     await removeCgroups(this.#host.cgroups);
