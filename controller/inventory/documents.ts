@@ -10,6 +10,7 @@ import {
   type Node,
   type Pair,
   parseAllDocuments,
+  type Scalar,
   visit,
   type YAMLMap,
 } from "yaml";
@@ -57,6 +58,7 @@ export function parseDocuments(
   const parsed = parseAllDocuments(text, {
     version: "1.2",
     merge: true,
+    uniqueKeys: false, // compares each key with each (yaml 2.9): minutes for 20,000; see below
     lineCounter: lines,
     prettyErrors: false,
     logLevel: "silent",
@@ -69,11 +71,8 @@ export function parseDocuments(
       isSound = false;
       report(placeAt(offset), message, hint);
     };
-    for (const { code, message, pos } of [...document.errors, ...document.warnings])
-      if (code === "DUPLICATE_KEY") {
-        const key = skipSpace(text, pos[0]);
-        note(key, `${wordAt(text, key)} stands here a second time`);
-      } else note(pos[0], lowerFirst(message), isReference(text, pos[0]) ? quoteIt : undefined);
+    for (const { message, pos } of [...document.errors, ...document.warnings])
+      note(pos[0], lowerFirst(message), isReference(text, pos[0]) ? quoteIt : undefined);
     const targets = fillIn(document, { environment, note });
     if (!isSound || document.contents === null) continue;
     // Each alias is followed for its own: without a bound ten lines could stand for gigabytes.
@@ -93,7 +92,12 @@ function fillIn(
   const anchors = new Map<string, Node>();
   const targets = new Map<Alias, Node>();
   visit(document, {
-    Collection(_key, node) {
+    Map(_key, node) {
+      if (node.anchor !== undefined) anchors.set(node.anchor, node);
+      for (const key of repeatedKeys(node))
+        note(startOf(key), `${quoteForMessage(String(key.value))} stands here a second time`);
+    },
+    Seq(_key, node) {
       if (node.anchor !== undefined) anchors.set(node.anchor, node);
     },
     Alias(_key, node) {
@@ -113,6 +117,18 @@ function fillIn(
     },
   });
   return targets;
+}
+
+/** Keys that say the same as one before them; a merge key may stand more than once. */
+function repeatedKeys({ items }: YAMLMap): Scalar[] {
+  const seen = new Set<string>();
+  return items.flatMap(({ key }) => {
+    if (!isScalar(key) || typeof key.value === "symbol") return [];
+    const name = String(key.value);
+    if (seen.has(name)) return [key];
+    seen.add(name);
+    return [];
+  });
 }
 
 function toPlain(document: Document, note: Note): unknown {
@@ -184,17 +200,6 @@ type Entry = { key: Node | null; value: Node | null };
 
 function startOf(node: Node | null | undefined): number {
   return node?.range?.[0] ?? 0;
-}
-
-/** Where the next word begins: a repeated key is reported at the end of what is before it (yaml 2.9). */
-function skipSpace(text: string, offset: number): number {
-  return offset + (/^(?:\s|#[^\n]*)*/.exec(text.slice(offset))?.[0].length ?? 0);
-}
-
-/** The key that begins here. */
-function wordAt(text: string, offset: number): string {
-  const [word = ""] = /^[^:\n]*/.exec(text.slice(offset, offset + 200)) ?? [];
-  return quoteForMessage(word.trim().replace(/^(["'])(.*)\1$/, "$2"));
 }
 
 /** Inside a flow map or list, braces without quotes are YAML's own. */

@@ -97,30 +97,46 @@ function choose(
   options: { numbers: number[]; found: Fitting; spreadBy: string | undefined; maxPerHost: number },
 ): { number: number; host: Candidate }[] {
   const { numbers, found, spreadBy, maxPerHost } = options;
-  const nameHash = hash(name);
-  const onHost = new Map<Candidate, number>();
-  const inZone = new Map<string, number>();
+  const zones = new Map<string | undefined, { count: number }>();
+  const places = inRankOrder(name, { found, atMost: numbers.length }).map((host) => {
+    const value = spreadBy && host.labels[spreadBy];
+    const zone = zones.get(value) ?? { count: 0 };
+    zones.set(value, zone);
+    return { host, zone, count: 0 };
+  });
   return numbers.map((number) => {
-    let best:
-      | { host: Candidate; zone: string; zoneCount: number; hostCount: number; rank: number }
-      | undefined;
-    for (const [index, host] of found.hosts.entries()) {
-      const hostCount = onHost.get(host) ?? 0;
-      if (hostCount >= maxPerHost) continue;
-      const zone = (spreadBy && host.labels[spreadBy]) || "";
-      const zoneCount = inZone.get(zone) ?? 0;
-      const rank = mix(nameHash ^ (found.hashes[index] ?? 0));
-      const order =
-        best === undefined
-          ? -1
-          : zoneCount - best.zoneCount || hostCount - best.hostCount || rank - best.rank;
-      if (order < 0) best = { host, zone, zoneCount, hostCount, rank };
+    let best: (typeof places)[number] | undefined;
+    for (const one of places) {
+      if (one.count >= maxPerHost) continue;
+      const isBetter =
+        best === undefined ||
+        one.zone.count < best.zone.count ||
+        (one.zone.count === best.zone.count && one.count < best.count);
+      if (isBetter) best = one;
     }
     if (best === undefined) throw new Error(`${name} was found to fit, and does not`);
-    onHost.set(best.host, best.hostCount + 1);
-    inZone.set(best.zone, best.zoneCount + 1);
+    best.count += 1;
+    best.zone.count += 1;
     return { number, host: best.host };
   });
+}
+
+/** The hosts as a name ranks them; where one is enough, the first alone, without the price of sorting. */
+function inRankOrder(
+  name: string,
+  { found, atMost }: { found: Fitting; atMost: number },
+): readonly Candidate[] {
+  const { hosts, hashes } = found;
+  const nameHash = hash(name);
+  const ranks = hashes.map((hostHash) => mix(nameHash ^ hostHash));
+  if (atMost === 1) {
+    const first = ranks.indexOf(ranks.reduce((a, b) => Math.min(a, b), Infinity));
+    return hosts.slice(first, first + 1);
+  }
+  return hosts
+    .map((host, index) => ({ host, rank: ranks[index] ?? 0 }))
+    .sort((a, b) => a.rank - b.rank || (a.host.name < b.host.name ? -1 : 1))
+    .map(({ host }) => host);
 }
 
 /** The hosts that fulfil all constraints, and the constraints in words: ` with group == prod`. */
