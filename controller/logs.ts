@@ -24,7 +24,10 @@ const colors = ["cyan", "yellow", "green", "magenta", "blue"] as const;
  * each line begins with its container's name. With `follow` until all have ended or the signal comes.
  */
 export async function followLogs(sources: LogSource[], options: FollowOptions): Promise<void> {
-  const { tail, since, follow, json, signal } = options;
+  const { tail, since, follow, json, out } = options;
+  const unread = new AbortController();
+  out.once("close", () => unread.abort()); // `| head` has seen enough
+  const signal = AbortSignal.any([options.signal, unread.signal]);
   const several = sources.length > 1;
   const ids = sources.map(({ container }) => container.id);
   const label = ({ host, container }: LogSource): string =>
@@ -49,7 +52,7 @@ export async function followLogs(sources: LogSource[], options: FollowOptions): 
           signal,
           sink: {
             onLines: (lines) =>
-              json ? writeJson(lines, source, options.out) : writeLines(lines, { ...options, prefix }),
+              json ? writeJson(lines, source, out) : writeLines(lines, { ...options, prefix }),
           },
         },
       );

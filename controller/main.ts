@@ -25,10 +25,11 @@ function wantsJson(words: string[]): boolean {
   );
 }
 
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0); // `| head` has seen enough
-  throw error;
-});
+// `| head` has seen enough: that must not end an apply in its middle. What only shows ends by itself.
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
 main(process.argv.slice(2)).then(
   (status) => {
     process.exitCode = status;
