@@ -1,6 +1,6 @@
 import type { ContainerSpec } from "../../shared/spec.ts";
 import { defined } from "./defined.ts";
-import type { Path, YamlDocument } from "./documents.ts";
+import type { YamlDocument } from "./documents.ts";
 import { Container } from "./fleet-schema.ts";
 import { fillVariables, hasVariable } from "./interpolate.ts";
 import { expandPath } from "./local-path.ts";
@@ -8,6 +8,7 @@ import type { Report } from "./mistakes.ts";
 import type { Host, Place, WantedSource } from "./model.ts";
 import { nearestHint } from "./nearest.ts";
 import type { Where } from "./placement.ts";
+import type { Path } from "./places.ts";
 import { parseValue, reportForeignWords, textsIn } from "./validate.ts";
 import { isRecord } from "./vocabulary.ts";
 import { makeMounts, type ReportAt } from "./volumes.ts";

@@ -8,7 +8,6 @@ import {
   isSeq,
   LineCounter,
   type Node,
-  type Pair,
   parseAllDocuments,
   type Scalar,
   visit,
@@ -18,21 +17,13 @@ import { quoteForMessage } from "../../shared/ids.ts";
 import { fillEnvironment, hasEnvironmentReference } from "./interpolate.ts";
 import type { Report } from "./mistakes.ts";
 import type { Place } from "./model.ts";
-
-/** The way to a value inside a document, as zod says it too. */
-export type Path = readonly PropertyKey[];
+import { type Places, placesOf, startOf } from "./places.ts";
 
 /** One YAML document as plain data, and where in its file each part of it stands. */
-export type YamlDocument = {
+export type YamlDocument = Places & {
   /** The absolute path of its file, from whose folder its own paths go. */
   path: string;
   value: unknown;
-  /** Where the word at this path stands, or else the nearest thing around it. */
-  keyPlace(path: Path): Place;
-  /** Where the value at this path begins, or else the nearest thing around it. */
-  valuePlace(path: Path): Place;
-  /** A plain value's text as the user wrote it: `1.10`, where the value is the number 1.1. */
-  textAt(path: Path): string | undefined;
 };
 
 /**
@@ -75,7 +66,6 @@ export function parseDocuments(
       note(pos[0], lowerFirst(message), isReference(text, pos[0]) ? quoteIt : undefined);
     const targets = fillIn(document, { environment, note });
     if (!isSound || document.contents === null) continue;
-    // Each alias is followed for its own: without a bound ten lines could stand for gigabytes.
     const value = toPlain(document, note);
     if (isSound) documents.push({ path, value, ...placesOf(document, { targets, placeAt }) });
   }
@@ -100,12 +90,19 @@ function fillIn(
     Seq(_key, node) {
       if (node.anchor !== undefined) anchors.set(node.anchor, node);
     },
-    Alias(_key, node) {
+    Alias(_key, node, path) {
       const target = anchors.get(node.source);
       if (target === undefined) note(startOf(node), `there is no anchor &${node.source} before this`);
+      else if (path.includes(target))
+        note(startOf(node), `*${node.source} stands within &${node.source} itself`);
       else targets.set(node, target);
     },
-    Pair(_key, { key }) {
+    Pair(_key, { key, value }) {
+      const sources = isSeq(value) ? value.items : [value];
+      const isMapOrAlias = (source: unknown): boolean =>
+        isMap(isAlias(source) ? anchors.get(source.source) : source);
+      if (isMergeKey(key) && !sources.every(isMapOrAlias))
+        note(startOf(value), "only maps can be merged in", "as in <<: *anchor, or <<: [*one, *two]");
       if (isCollection(key)) note(startOf(key), "a map or list cannot be a key", quoteIt);
     },
     Scalar(key, node) {
@@ -119,11 +116,16 @@ function fillIn(
   return targets;
 }
 
+/** The tag of `<<` gives it a symbol for its value (yaml 2.9). */
+function isMergeKey(key: unknown): boolean {
+  return isScalar(key) && typeof key.value === "symbol";
+}
+
 /** Keys that say the same as one before them; a merge key may stand more than once. */
 function repeatedKeys({ items }: YAMLMap): Scalar[] {
   const seen = new Set<string>();
   return items.flatMap(({ key }) => {
-    if (!isScalar(key) || typeof key.value === "symbol") return [];
+    if (!isScalar(key) || isMergeKey(key)) return [];
     const name = String(key.value);
     if (seen.has(name)) return [key];
     seen.add(name);
@@ -131,6 +133,7 @@ function repeatedKeys({ items }: YAMLMap): Scalar[] {
   });
 }
 
+/** As plain data. Each alias is followed for its own: without a bound ten lines could stand for gigabytes. */
 function toPlain(document: Document, note: Note): unknown {
   try {
     return document.toJS({ maxAliasCount: 1_000_000 });
@@ -139,67 +142,6 @@ function toPlain(document: Document, note: Note): unknown {
     note(startOf(document.contents), lowerFirst(error.message));
     return undefined;
   }
-}
-
-function placesOf(
-  document: Document,
-  { targets, placeAt }: { targets: Map<Alias, Node>; placeAt: (offset: number) => Place },
-): Pick<YamlDocument, "keyPlace" | "valuePlace" | "textAt"> {
-  const indexes = new WeakMap<YAMLMap, Map<string, Entry>>();
-
-  /** Merged entries too, as `toJS` merges them: what the map says itself goes before. */
-  const indexOf = (map: YAMLMap): Map<string, Entry> => {
-    const known = indexes.get(map);
-    if (known !== undefined) return known;
-    const own = new Map<string, Entry>();
-    const merged = new Map<string, Entry>();
-    for (const { key, value } of map.items as Pair<Node, Node | null>[]) {
-      if (isScalar(key) && typeof key.value !== "symbol") own.set(String(key.value), { key, value });
-      else for (const [name, entry] of mergedEntries(value)) if (!merged.has(name)) merged.set(name, entry);
-    }
-    const index = new Map([...merged, ...own]);
-    indexes.set(map, index);
-    return index;
-  };
-  const follow = (node: Node | null): Node | null => (isAlias(node) ? (targets.get(node) ?? null) : node);
-  const mergedEntries = (value: Node | null): [string, Entry][] => {
-    const source = follow(value);
-    if (isMap(source)) return [...indexOf(source)];
-    return isSeq(source) ? source.items.flatMap((item) => mergedEntries(item as Node)) : [];
-  };
-
-  const entryAt = (path: Path): Entry => {
-    let entry: Entry = { key: document.contents, value: document.contents as Node | null };
-    for (const step of path) {
-      const around = follow(entry.value);
-      let next: Entry | undefined;
-      if (isMap(around)) next = indexOf(around).get(String(step));
-      else if (isSeq(around)) {
-        const item = (around.items[Number(step)] ?? null) as Node | null;
-        if (item !== null) next = { key: item, value: item };
-      }
-      if (next === undefined) return { key: entry.key, value: entry.key };
-      entry = next;
-    }
-    return entry;
-  };
-  return {
-    keyPlace: (path) => placeAt(startOf(entryAt(path).key)),
-    valuePlace(path) {
-      const { key, value } = entryAt(path);
-      return placeAt(startOf(value ?? key));
-    },
-    textAt(path) {
-      const value = follow(entryAt(path).value);
-      return isScalar(value) ? value.source : undefined;
-    },
-  };
-}
-
-type Entry = { key: Node | null; value: Node | null };
-
-function startOf(node: Node | null | undefined): number {
-  return node?.range?.[0] ?? 0;
 }
 
 /** Inside a flow map or list, braces without quotes are YAML's own. */

@@ -7,7 +7,7 @@ import { quoteForMessage } from "../../shared/ids.ts";
  */
 
 /** What was wrong with a reference in a text. */
-export type Problem = { message: string; hint: string };
+type Problem = { message: string; hint: string };
 
 export type Filled = { text: string; problems: Problem[] };
 

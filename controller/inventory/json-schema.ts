@@ -12,7 +12,7 @@ const reference = { type: "string", pattern: String.raw`\$\{|\{\{` } as const;
 const scalarTypes: ReadonlySet<unknown> = new Set(["string", "number", "integer", "boolean"]);
 
 /** The JSON Schema (draft 2020-12) of one kind of document, for editors: as strict as the program is. */
-export function jsonSchemaOf(name: SchemaName): Record<string, unknown> {
+function jsonSchemaOf(name: SchemaName): Record<string, unknown> {
   const schema = z.toJSONSchema(roots[name], {
     io: "input",
     override({ jsonSchema }) {

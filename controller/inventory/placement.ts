@@ -22,7 +22,7 @@ export type Where = {
 export type Placed = { host: string; number?: number; reason: string };
 
 /** Why a container cannot be placed, and which of its words is to blame. */
-export type Misplaced = {
+type Misplaced = {
   word: "host" | "constraints" | "spread" | "max_per_host";
   /** Which one of `constraints`. */
   index?: number;

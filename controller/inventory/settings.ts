@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Path, YamlDocument } from "./documents.ts";
+import type { YamlDocument } from "./documents.ts";
 import type { Group, Membership } from "./groups.ts";
 import { builtIn, type Settings } from "./inventory-schema.ts";
 import type { Report } from "./mistakes.ts";
 import type { Place } from "./model.ts";
+import type { Path } from "./places.ts";
 import { isRecord } from "./vocabulary.ts";
 
 /*
@@ -12,9 +13,7 @@ import { isRecord } from "./vocabulary.ts";
  */
 
 /** Who said it. The product itself has no place. */
-export type Origin =
-  | { level: "host" | "group" | "defaults"; name: string; place: Place }
-  | { level: "built-in" };
+type Origin = { level: "host" | "group" | "defaults"; name: string; place: Place } | { level: "built-in" };
 
 /** A setting of a host by its words (`ssh.user`, `vars.bridge`), with where its value comes from. */
 export type Setting = { name: string; value: unknown; origin: Origin };

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Path } from "./documents.ts";
+import type { Path } from "./places.ts";
 
 /** The words of one kind of map: what it is called, and which words it will know later or has in another place. */
 export type Vocabulary = {

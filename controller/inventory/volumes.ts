@@ -1,8 +1,8 @@
 import type { z } from "zod";
 import type { Mount } from "../../shared/spec.ts";
 import { defined } from "./defined.ts";
-import type { Path } from "./documents.ts";
 import type { Container, Volume } from "./fleet-schema.ts";
+import type { Path } from "./places.ts";
 
 /** Takes note of a mistake at a path inside the container. */
 export type ReportAt = (path: Path, message: string, hint?: string) => void;

@@ -11,7 +11,7 @@ import type { PlannedChange } from "../plan/model.ts";
  */
 
 const secretName = /pass|secret|token|credential|private|api_?key|access_?key/i;
-export const hidden = "[secret]";
+const hidden = "[secret]";
 
 /** A value of a spec without what its names say is secret. Pure. */
 export function withoutSecrets(field: string, value: unknown): unknown {

@@ -166,3 +166,17 @@ test("a number that would lose its text is refused where text is expected", (t) 
     'fleet.yaml:10:62: 0644 would be read as the number 644 · if it is text, quote it: "0644"',
   ]);
 });
+
+test("an anchor within itself, and a merge of what is no map, are refused", (t) => {
+  const within = (text: string) => mistakes(`${text}\n${inventory("pve1:")}`)[0];
+  t.is(within("x-a: &a [*a]"), "fleet.yaml:1:10: *a stands within &a itself");
+  t.is(within("x-a: &a {b: {<<: *a}}"), "fleet.yaml:1:18: *a stands within &a itself");
+  t.is(
+    within("x-a: {<<: [1]}"),
+    "fleet.yaml:1:11: only maps can be merged in · as in <<: *anchor, or <<: [*one, *two]",
+  );
+  t.is(
+    within("x-a: {<<: x}"),
+    "fleet.yaml:1:11: only maps can be merged in · as in <<: *anchor, or <<: [*one, *two]",
+  );
+});

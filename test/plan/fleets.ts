@@ -5,7 +5,7 @@ import type { ContainerSpec } from "../../shared/spec.ts";
 
 export type SpecWords = Partial<Omit<ContainerSpec, "id">>;
 
-export function specOf(id: string, words: SpecWords = {}): ContainerSpec {
+function specOf(id: string, words: SpecWords = {}): ContainerSpec {
   return {
     id: ContainerId.parse(id),
     runtime: "crun",
