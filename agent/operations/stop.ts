@@ -22,14 +22,14 @@ export function stopContainer(
   });
 }
 
-export function killContainer(
+export async function killContainer(
   parts: Parts,
   id: ContainerId,
   signalName: string,
   options: ChangeOptions & { all?: boolean | undefined },
 ): Promise<Change> {
   const signal = parseSignal(signalName);
-  return operate(parts, { kind: "kill", id }, options, async (attempt) => {
+  return await operate(parts, { kind: "kill", id }, options, async (attempt) => {
     const { backend, before } = await requireSubject(parts, id, options);
     if (before.state.status === "stopped") return { changed: false, container: before };
     await attempt.begin();
