@@ -5,12 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { CONFIG_MAX_BYTES = 4 * 1024 * 1024 };
@@ -150,22 +148,17 @@ int load_bundle(libcrun_container_t **container, struct failure *failure) {
 /* A symlink there would make libcrun write device nodes where it points to, on the host. None at all is fine:
    libcrun makes the folder before it mounts on it. */
 int check_dev(const char *rootfs, struct failure *failure) {
-  struct open_how how = {
-      .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
-      .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-  };
   struct stat found;
-  int result = 0, dev = -1, root = open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int root = open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (root < 0)
     return fail(failure, errno, "bundle", "root.path: %.300s: %s", rootfs, strerror(errno));
-  dev = syscall(SYS_openat2, root, "dev", &how, sizeof how);
-  if (dev < 0 && errno != ENOENT)
-    result = fail(failure, EINVAL, "refused", "root.path: /dev in it cannot be opened: %s", strerror(errno));
-  else if (dev >= 0 && (fstat(dev, &found) < 0 || !S_ISDIR(found.st_mode)))
-    result = refuse(failure, "root.path",
-                    "/dev in it is not a real directory, so device nodes would be made on the host (CVE-2026-47766)");
-  if (dev >= 0)
-    close(dev);
+  if (fstatat(root, "dev", &found, AT_SYMLINK_NOFOLLOW) < 0) {
+    if (errno != ENOENT)
+      fail(failure, errno, "bundle", "root.path: /dev in it: %s", strerror(errno));
+  } else if (!S_ISDIR(found.st_mode)) {
+    refuse(failure, "root.path",
+           "/dev in it is not a real directory, so device nodes would be made on the host (CVE-2026-47766)");
+  }
   close(root);
-  return result;
+  return failure->result;
 }

@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { NO_EVENT_MS = 5 };
+
 static int64_t now_ms(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -40,6 +42,16 @@ void read_tail(int fd, char *tail, size_t tail_size) {
   }
 }
 
+/* Readable when the child has ended; -1 where descriptors have run out, and then it must be asked for. */
+static int open_end_event(pid_t pid) {
+  return syscall(SYS_pidfd_open, pid, 0);
+}
+
+static bool has_ended(pid_t pid) {
+  siginfo_t info = {0};
+  return waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+}
+
 static int compare_ints(const void *a, const void *b) {
   return *(const int *)a - *(const int *)b;
 }
@@ -47,7 +59,8 @@ static int compare_ints(const void *a, const void *b) {
 static void close_all_but(const int *keep, size_t keep_count) {
   int sorted[16];
   int from = 3;
-  memcpy(sorted, keep, keep_count * sizeof *keep);
+  for (size_t i = 0; i < keep_count; i++)
+    sorted[i] = keep[i];
   qsort(sorted, keep_count, sizeof *sorted, compare_ints);
   for (size_t i = 0; i < keep_count; i++) {
     if (sorted[i] < from)
@@ -133,13 +146,11 @@ static int fork_again(const struct work *work, struct answer *answer) {
     run_and_stay(work, answer, done[1]);
   }
   close(done[1]);
-  int status = 0, pidfd = syscall(SYS_pidfd_open, pid, 0);
-  struct pollfd wait[] = {{.fd = done[0], .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
-  if (pidfd < 0)
-    kill(pid, SIGKILL);
-  else
-    while (poll(wait, 2, -1) < 0 && errno == EINTR)
-      ;
+  int status = 0;
+  struct pollfd wait[] = {{.fd = done[0], .events = POLLIN}, {.fd = open_end_event(pid), .events = POLLIN}};
+  while (!has_ended(pid) && !(wait[0].revents & POLLIN))
+    poll(wait, 2, wait[1].fd < 0 ? NO_EVENT_MS : -1);
+  poll(wait, 1, 0); /* it may have answered and ended since */
   if (wait[0].revents & POLLIN)
     return 0;
   waitpid(pid, &status, 0);
@@ -169,19 +180,17 @@ static void __attribute__((noreturn)) child(const struct work *work, struct answ
 }
 
 /* True when it ended in time; then it is reaped, and its last words are in `tail`. */
-static bool wait_for(pid_t pid, int pidfd, int stderr_fd, int timeout_ms, int *status, char *tail, size_t tail_size) {
+static bool wait_for(pid_t pid, int stderr_fd, int timeout_ms, int *status, char *tail, size_t tail_size) {
   int64_t deadline = now_ms() + timeout_ms;
-  struct pollfd wait[] = {{.fd = pidfd, .events = POLLIN}, {.fd = stderr_fd, .events = POLLIN}};
+  struct pollfd wait[] = {{.fd = open_end_event(pid), .events = POLLIN}, {.fd = stderr_fd, .events = POLLIN}};
   bool in_time = true;
-  while (!(wait[0].revents & POLLIN)) {
+  while (in_time && !has_ended(pid)) {
     int64_t left = deadline - now_ms();
-    if (left <= 0 || pidfd < 0) {
+    in_time = left > 0;
+    if (!in_time)
       kill(pid, SIGKILL);
-      in_time = false;
-      break;
-    }
-    if (poll(wait, 2, (int)left) < 0 && errno != EINTR)
-      break;
+    else if (poll(wait, 2, wait[0].fd < 0 && left > NO_EVENT_MS ? NO_EVENT_MS : (int)left) <= 0)
+      continue;
     if (wait[1].revents & POLLIN)
       read_tail(stderr_fd, tail, tail_size);
     else if (wait[1].revents)
@@ -190,6 +199,8 @@ static bool wait_for(pid_t pid, int pidfd, int stderr_fd, int timeout_ms, int *s
   while (waitpid(pid, status, 0) < 0 && errno == EINTR)
     ;
   read_tail(stderr_fd, tail, tail_size); /* not to its end: a hook may have kept it open */
+  if (wait[0].fd >= 0)
+    close(wait[0].fd);
   return in_time;
 }
 
@@ -207,7 +218,7 @@ static pid_t fork_quietly(const struct work *work, struct answer *answer, int st
 }
 
 int run_in_child(const struct work *work, struct answer *result, struct failure *failure) {
-  int output[2] = {-1, -1}, pidfd = -1, status = 0;
+  int output[2] = {-1, -1}, status = 0;
   char tail[sizeof failure->stderr_tail] = "";
   struct answer *answer = mmap(NULL, sizeof *answer, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (answer == MAP_FAILED)
@@ -223,8 +234,7 @@ int run_in_child(const struct work *work, struct answer *result, struct failure 
   }
   close(output[1]);
   output[1] = -1;
-  pidfd = syscall(SYS_pidfd_open, pid, 0);
-  bool in_time = wait_for(pid, pidfd, output[0], work->timeout_ms, &status, tail, sizeof tail);
+  bool in_time = wait_for(pid, output[0], work->timeout_ms, &status, tail, sizeof tail);
   *result = *answer;
   *failure = answer->failure;
   if (!answer->done) {
@@ -245,8 +255,6 @@ cleanup:
   for (int i = 0; i < 2; i++)
     if (output[i] >= 0)
       close(output[i]);
-  if (pidfd >= 0)
-    close(pidfd);
   munmap(answer, sizeof *answer);
   return failure->result;
 }

@@ -128,7 +128,7 @@ static void explain(int from, struct failure *failure) {
   }
   failure->exit_code = strstr(said, "No such file") != NULL || strstr(said, "not found") != NULL ? 127 : 126;
   if (text[0] != '\0')
-    snprintf(failure->message, sizeof failure->message, "exec: %s", text);
+    snprintf(failure->message, sizeof failure->message, "exec: %.2000s", text);
 }
 
 static int call_libcrun(struct exec *exec, struct libcrun_context_s *context,

@@ -75,11 +75,10 @@ int give_failure(const struct failure *failure, char *error, size_t error_size) 
   return failure->result;
 }
 
-/* Takes the generator over. */
+/* The generator stays the caller's. */
 int give_json(void *yajl, char *json, size_t json_size, char *error, size_t error_size) {
   struct failure failure = {0};
   int result = copy_json(yajl, json, json_size);
-  yajl_gen_free(yajl);
   if (result == 0)
     return 0;
   fail(&failure, -result, "failed", "the answer does not fit into %zu bytes", json_size);

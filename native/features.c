@@ -57,19 +57,17 @@ static void put_linux(yajl_gen json, const struct linux_info_s *info) {
   yajl_gen_map_close(json);
 }
 
-EXPORT int ncx_features(NCX_ANSWER) {
-  struct failure failure = {0};
+/* Kept, because libcrun 1.21 leaks some KiB with each asking. */
+static yajl_gen features;
+
+static int ask_libcrun(struct failure *failure) {
   struct libcrun_context_s context = {.state_root = "", .id = "", .bundle = "", .fifo_exec_wait_fd = -1};
   cleanup_struct_features struct features_info_s *info = NULL;
-  libcrun_error_t crun_error = NULL;
-  lock_libcrun();
-  int result = libcrun_container_get_features(&context, &info, &crun_error);
-  unlock_libcrun();
-  if (result < 0) {
-    fail_libcrun(&failure, result, &crun_error, "features");
-    return give_failure(&failure, error, error_size);
-  }
-  yajl_gen features = yajl_gen_alloc(NULL);
+  libcrun_error_t error = NULL;
+  int result = libcrun_container_get_features(&context, &info, &error);
+  if (result < 0)
+    return fail_libcrun(failure, result, &error, "features");
+  features = yajl_gen_alloc(NULL);
   yajl_gen_map_open(features);
   put(features, "ociVersionMin");
   put(features, info->oci_version_min);
@@ -87,5 +85,15 @@ EXPORT int ncx_features(NCX_ANSWER) {
   yajl_gen_map_close(features);
   yajl_gen_map_close(features);
   free(info->annotations.io_github_seccomp_libseccomp_version); /* libcrun's own release forgets it */
+  return 0;
+}
+
+EXPORT int ncx_features(NCX_ANSWER) {
+  struct failure failure = {0};
+  lock_libcrun();
+  int result = features == NULL ? ask_libcrun(&failure) : 0;
+  unlock_libcrun();
+  if (result < 0)
+    return give_failure(&failure, error, error_size);
   return give_json(features, json, json_size, error, error_size);
 }

@@ -60,21 +60,22 @@ EXPORT int ncx_list(const char *root, NCX_ANSWER) {
   yajl_gen_array_close(list);
   if (folder != NULL)
     closedir(folder);
-  return give_json(list, json, json_size, error, error_size);
+  int result = give_json(list, json, json_size, error, error_size);
+  yajl_gen_free(list);
+  return result;
 }
 
+/* Asks libcrun first, as this is the call that is made most, and looks only to say why it failed. */
 EXPORT int ncx_state(const char *root, const char *id, NCX_ANSWER) {
-  struct failure failure = {0};
+  struct failure failure = {0}, found = {0};
   struct call call = {.root = root, .id = id};
   struct libcrun_context_s context = context_of(&call);
   libcrun_error_t crun_error = NULL;
-  enum container_status status;
   char *text = NULL;
   size_t length = 0;
-  FILE *out = NULL;
-  if (look_existing(root, id, &status, &failure) < 0)
+  if (check_id(id, &failure) < 0)
     return give_failure(&failure, error, error_size);
-  out = open_memstream(&text, &length);
+  FILE *out = open_memstream(&text, &length);
   if (out == NULL) {
     fail(&failure, errno, "failed", "open_memstream: %s", strerror(errno));
     return give_failure(&failure, error, error_size);
@@ -84,6 +85,8 @@ EXPORT int ncx_state(const char *root, const char *id, NCX_ANSWER) {
     fail_libcrun(&failure, -1, &crun_error, "state");
   unlock_libcrun();
   fclose(out);
+  if (failure.result < 0 && look_existing(root, id, &call.status, &found) < 0)
+    failure = found;
   if (failure.result == 0 && length >= json_size)
     fail(&failure, EOVERFLOW, "failed", "the state does not fit into %zu bytes", json_size);
   if (failure.result == 0)
@@ -113,7 +116,9 @@ EXPORT int ncx_pids(const char *root, const char *id, NCX_ANSWER) {
     yajl_gen_integer(list, pids[i]);
   yajl_gen_array_close(list);
   free(pids);
-  return give_json(list, json, json_size, error, error_size);
+  int result = give_json(list, json, json_size, error, error_size);
+  yajl_gen_free(list);
+  return result;
 }
 
 static int run_start(void *arguments, struct answer *answer) {

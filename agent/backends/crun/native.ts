@@ -1,4 +1,5 @@
 import { readlinkSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { type ErrorCode, NexcageError } from "../../../shared/errors.ts";
@@ -234,23 +235,27 @@ async function bind(path: string): Promise<Call> {
   const functions = new Map(
     Object.entries(prototypes).map(([name, prototype]) => [name, library.func(prototype)] as const),
   );
-  return (name, args) => {
-    const json = Buffer.alloc(jsonBytes);
-    const error = Buffer.alloc(errorBytes);
+  const call = (name: keyof typeof prototypes, args: Argument[], jsonBytes: number): Promise<string> => {
+    const json = Buffer.allocUnsafe(jsonBytes);
+    const error = Buffer.allocUnsafe(errorBytes);
     return new Promise((resolve, reject) => {
       const done = (thrown: unknown, result: number) => {
         if (thrown) reject(thrown);
+        else if (result === -EOVERFLOW && jsonBytes < jsonMaxBytes)
+          call(name, args, jsonBytes * 8).then(resolve, reject);
         else if (result < 0) reject(failure(name, result, text(error)));
         else resolve(text(json));
       };
       functions.get(name)?.async(...args, json, json.length, error, error.length, done);
     });
   };
+  return (name, args) => call(name, args, 8 * 1024);
 }
 
-/** More than the annotations of a container, or the pids of one, or the ids of a root, ever take. */
-const jsonBytes = 512 * 1024;
-const errorBytes = 16 * 1024;
+/** Only calls that change nothing have answers of any length, so asking again is safe. */
+const jsonMaxBytes = 4 * 1024 * 1024;
+const errorBytes = 8 * 1024;
+const EOVERFLOW = constants.errno.EOVERFLOW;
 
 function text(buffer: Buffer): string {
   return buffer.toString("utf8", 0, buffer.indexOf(0));
