@@ -113,10 +113,7 @@ export class Connection implements AsyncDisposable {
         },
       );
     }
-    const socket = opened.value;
-    // Without this the far end's end is seen, and `close` waits for the jump's own.
-    socket.once("end", () => socket.end());
-    return socket;
+    return opened.value;
   }
 
   /** Ends the connection, and everything on it. */

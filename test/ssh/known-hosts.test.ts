@@ -9,6 +9,7 @@ import {
   namesHost,
   parseKnownHosts,
 } from "../../controller/ssh/known-hosts.ts";
+import { KnownHostsFiles } from "../../controller/ssh/known-hosts-files.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
 import { makeHome } from "./sshd.ts";
 
@@ -231,4 +232,23 @@ test("the types that are known are asked for first, and RSA by its modern signat
     "rsa-sha2-256",
     "ssh-ed25519",
   ]);
+});
+
+test("a new key that several connections meet in the same moment is written once", async (t) => {
+  await using home = await makeHome();
+  const file = home.file("below/known_hosts");
+  const files = new KnownHostsFiles();
+  const policy = {
+    host: "pve1",
+    names: ["pve1"] as [string],
+    pin: undefined,
+    checking: "accept-new",
+    file,
+  } as const;
+  const verdicts = await Promise.all([1, 2, 3].map(() => files.judge(shown, policy, [file])));
+  t.deepEqual(
+    verdicts.map(({ kind }) => kind),
+    ["new", "trusted", "trusted"],
+  );
+  t.is(await readFile(file, "utf8"), `pve1 ssh-ed25519 ${keys.ed25519}\n`);
 });

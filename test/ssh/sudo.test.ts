@@ -16,7 +16,7 @@ const password = "it's a secret";
 const users = {
   free: "free ALL=(root) NOPASSWD: ALL",
   asked: "asked ALL=(root) ALL",
-  noisy: "noisy ALL=(root) NOPASSWD: ALL",
+  noisy: "noisy ALL=(root) ALL",
   stranger: "",
   tty: "Defaults:tty requiretty\ntty ALL=(root) NOPASSWD: ALL",
 };
@@ -205,9 +205,11 @@ sudoTest(
   "what a login shell prints before comes through too, and the agent's mark is still found",
   async (t) => {
     await writeFile(`${sshd.home}/.bashrc`, '[ "$USER" != noisy ] || echo welcome\n', { mode: 0o644 });
-    await using transport = await connectHost(home, host("noisy"));
+    await using transport = await connectHost(home, host("noisy"), {
+      environment: { NEXCAGE_BECOME_PASSWORD: password },
+    });
     const channel = await transport.openAgent(agent, { signal });
-    t.is((await talk(channel, "")).stdout, `welcome\n${opening}`);
+    t.is((await talk(channel, "first frame")).stdout, `welcome\n${opening}first frame`);
   },
 );
 
