@@ -110,8 +110,8 @@ hostTest("a fleet is planned, applied, found unchanged, edited, and applied agai
           "-mindepth",
           "1",
           "-not",
-          "-name",
-          ".crun",
+          "-path",
+          "/run/nexcage/.crun*",
         ])
       ).stdout.trim(),
       "",

@@ -14,7 +14,7 @@ export type Bed = AsyncDisposable & {
   host(name: string): TestHost;
   /** Writes `fleet.yaml`: its containers come from `rootfs: ./rootfs` where they name no other source. */
   writeFleet(containers: Record<string, object>, options?: object): Promise<void>;
-  /** Writes `inventory.yaml`; `extra` is merged into each host's entry. */
+  /** Writes `inventory.yaml`; `extra` is merged into each host's entry, and may have hosts of its own. */
   writeInventory(extra?: Record<string, object>, defaults?: object): Promise<void>;
   /** Runs the built `nexcage` in the folder, with no terminal. */
   nexcage(...args: string[]): Promise<CommandResult>;
@@ -72,7 +72,8 @@ export async function makeBed(names: string[] = ["node1", "node2", "node3"]): Pr
       await writeFile(join(folder, "fleet.yaml"), stringify(document));
     },
     async writeInventory(extra = {}, defaults = {}) {
-      const entries = hosts.hosts.map(({ name, address }) => [name, { address, ...extra[name] }]);
+      const real = hosts.hosts.map(({ name, address }) => [name, { address, ...extra[name] }]);
+      const entries = [...Object.entries(extra), ...real];
       const document = {
         apiVersion: "nexcage/v1",
         kind: "Inventory",

@@ -47,7 +47,8 @@ hostTest("the monitor killed: the container goes on, and status says what is los
 hostTest("a container that writes 1 GB goes on, and its log stays in its bound", async (t) => {
   t.timeout(240_000);
   await using bed = await makeBed(["node1"]);
-  const oneGigabyte = "yes 0123456789abcdef0123456789abcdef | head -c 1073741824; echo; echo written; exec sleep 1000";
+  const oneGigabyte =
+    "yes 0123456789abcdef0123456789abcdef | head -c 1073741824; echo; echo written; exec sleep 1000";
   await bed.writeFleet({ loud: { command: ["sh", "-c", oneGigabyte] } });
   t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
   const deadline = Date.now() + 200_000;
@@ -62,21 +63,24 @@ hostTest("a container that writes 1 GB goes on, and its log stays in its bound",
   t.regex((await bed.nexcage("fleet", "status")).stdout, /loud +node1 +running +running/);
 });
 
-hostTest("a full disk is told, leaves nothing half made, and is no trouble once there is space", async (t) => {
-  t.timeout(120_000);
-  await using bed = await makeBed(["node1"]);
-  await bed.writeFleet({ web: sleeper });
-  const host = bed.host("node1");
-  await host.mountSmall("/var/lib/nexcage", 1_000_000);
-  const full = await bed.nexcage("fleet", "apply");
-  t.not(full.exitCode, 0);
-  t.regex(full.stdout, /DISK_FULL/);
-  const left = await host.exec(["find", "/var/lib/nexcage", "-size", "+100k"]);
-  t.is(left.stdout.trim(), "", "the upload is gone");
-  await host.exec(["mount", "-o", "remount,size=50m", "/var/lib/nexcage"]);
-  const applied = await bed.nexcage("fleet", "apply");
-  t.is(applied.exitCode, 0, applied.stderr + applied.stdout);
-});
+hostTest(
+  "a full disk is told, leaves nothing half made, and is no trouble once there is space",
+  async (t) => {
+    t.timeout(120_000);
+    await using bed = await makeBed(["node1"]);
+    await bed.writeFleet({ web: sleeper });
+    const host = bed.host("node1");
+    await host.mountSmall("/var/lib/nexcage", 1_000_000);
+    const full = await bed.nexcage("fleet", "apply");
+    t.not(full.exitCode, 0);
+    t.regex(full.stdout, /DISK_FULL/);
+    const left = await host.exec(["find", "/var/lib/nexcage", "-size", "+100k"]);
+    t.is(left.stdout.trim(), "", "the upload is gone");
+    await host.exec(["mount", "-o", "remount,size=50m", "/var/lib/nexcage"]);
+    const applied = await bed.nexcage("fleet", "apply");
+    t.is(applied.exitCode, 0, applied.stderr + applied.stdout);
+  },
+);
 
 hostTest("what no fleet owns is neither changed nor pruned", async (t) => {
   t.timeout(120_000);
