@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { ContainerId, Digest } from "./ids.ts";
 import { OciState } from "./oci.ts";
 import { ContainerSpec } from "./spec.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { NexcageError } from "./errors.ts";
 
 /** A container's name on its host. Never begins with a dot, so that dot-files beside containers are ours. */

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** OCI runtime-spec 1.3, runtime.md "State"; `paused` as crun and runc say it. */
 export const Status = z.enum(["creating", "created", "running", "stopped", "paused"]);

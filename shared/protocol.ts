@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { Change, Features, LockHolder, LogLine, Observed, ProcessInfo } from "./container.ts";
 import { type ErrorJson, isErrorCode } from "./errors.ts";
 import { ContainerId, Digest, OperationId } from "./ids.ts";

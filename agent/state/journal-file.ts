@@ -1,6 +1,6 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { Change } from "../../shared/container.ts";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
 import { ContainerId, OperationId } from "../../shared/ids.ts";

@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { asNexcageError, type NexcageError } from "../../shared/errors.ts";
 import { ContainerId, Digest, OperationId } from "../../shared/ids.ts";
 import { BackendName, ContainerSpec } from "../../shared/spec.ts";

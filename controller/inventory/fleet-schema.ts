@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { capabilities } from "../../shared/capabilities.ts";
 import { AbsolutePath, User } from "../../shared/spec.ts";
 import { nearestHint } from "./nearest.ts";

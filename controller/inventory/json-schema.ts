@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { Fleet } from "./fleet-schema.ts";
 import { Inventory } from "./inventory-schema.ts";
 

@@ -1,5 +1,5 @@
 import { constants } from "node:os";
-import { z } from "zod";
+import * as z from "zod";
 import { quoteForMessage } from "../../shared/ids.ts";
 import { AbsolutePath } from "../../shared/spec.ts";
 import { parseDuration, parseSize } from "../../shared/units.ts";

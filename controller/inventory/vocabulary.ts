@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Path } from "./places.ts";
 
 /** The words of one kind of map: what it is called, and which words it will know later or has in another place. */

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { z } from "zod";
+import * as z from "zod";
 import { bundleConfig, parseConfig } from "../../agent/backends/crun/bundle.ts";
 import { type Capability, containerCapabilities } from "../../agent/backends/crun/capabilities.ts";
 import { ociConfig } from "../../agent/backends/crun/config.ts";

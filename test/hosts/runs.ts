@@ -3,7 +3,7 @@ import { link, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
-import { z } from "zod";
+import * as z from "zod";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
 import { findHierarchies, killCgroups, removeCgroups } from "./cgroups.ts";
 import { addressIn, isInSubnet, prefixLength, runCount, runName } from "./network.ts";

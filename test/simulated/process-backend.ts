@@ -4,7 +4,7 @@ import { mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { constants } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
+import * as z from "zod";
 import type { Backend, ExecSession, Live } from "../../agent/backends/backend.ts";
 import { readJson } from "../../agent/state/files.ts";
 import { NexcageError } from "../../shared/errors.ts";

@@ -1,6 +1,6 @@
 import { readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { hasCode, NexcageError } from "../../../shared/errors.ts";
 import type { ContainerSpec } from "../../../shared/spec.ts";
 import type { OciConfig } from "./config.ts";

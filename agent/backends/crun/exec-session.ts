@@ -1,6 +1,6 @@
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
-import { z } from "zod";
+import * as z from "zod";
 import type { TerminalSize } from "./native.ts";
 
 /** How a process ended; `lost`: who watched it was killed, so nobody knows. */

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { NexcageError } from "../../../shared/errors.ts";
 import type { ExecRequest, ExecSession } from "../backend.ts";
 import type { ProcessEnd } from "./exec-session.ts";

@@ -1,6 +1,6 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import type { Exit } from "../../../shared/container.ts";
 import { ContainerId } from "../../../shared/ids.ts";
 import type { Paths } from "../../paths.ts";

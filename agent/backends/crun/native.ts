@@ -1,7 +1,7 @@
 import { readlinkSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { type ErrorCode, NexcageError } from "../../../shared/errors.ts";
 import { OciState } from "../../../shared/oci.ts";
 import { type ExecSession, openSession } from "./exec-session.ts";
