@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import { chmod, chown, mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { execa } from "execa";
 import { NexcageError } from "../../../shared/errors.ts";
 
 export type Overlay = { lower: string; upper: string; work: string };
@@ -39,6 +38,7 @@ export async function makeRootfs(
 }
 
 async function copyImage(image: string, to: string, { signal }: { signal: AbortSignal }): Promise<void> {
+  const { execa } = await import("execa");
   const { failed, isCanceled, stderr } = await execa("cp", ["-a", "--reflink=auto", "--", `${image}/.`, to], {
     cancelSignal: signal,
     env: { LC_ALL: "C" },
