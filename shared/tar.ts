@@ -153,3 +153,15 @@ function number(block: Buffer, at: number, length: number): number {
   const digits = text(block, at, length).trim();
   return digits === "" ? 0 : /^[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number.NaN;
 }
+
+export type Compression = "gzip" | "zstd" | "xz" | "bzip2";
+
+/** What a file is compressed with, by its first six bytes; undefined for a plain one, and what is not known. */
+export function compressionOf(beginning: Buffer): Compression | undefined {
+  const magic = beginning.toString("hex", 0, 6);
+  if (magic.startsWith("1f8b")) return "gzip";
+  if (/^(?:28b52ffd|5.2a4d18)/.test(magic)) return "zstd"; // a frame, or a skippable one
+  if (magic.startsWith("fd377a585a")) return "xz";
+  if (magic.startsWith("425a68")) return "bzip2";
+  return undefined;
+}

@@ -3,6 +3,7 @@ import { open } from "node:fs/promises";
 import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { NexcageError } from "../../shared/errors.ts";
+import { type Compression, compressionOf } from "../../shared/tar.ts";
 import { invalid } from "./tar-reader.ts";
 
 export type ReadOptions = {
@@ -16,18 +17,22 @@ export type ReadOptions = {
  * @throws {NexcageError} `IMAGE_INVALID`
  */
 export async function* readDecompressed(file: string, options: ReadOptions): AsyncGenerator<Buffer> {
-  const { magic, bytes } = await lookInto(file);
-  const other = magic.startsWith("fd377a585a") ? "xz" : magic.startsWith("425a68") ? "bzip2" : undefined;
-  if (other !== undefined)
-    throw new NexcageError("IMAGE_INVALID", `the image is compressed with ${other}`, {
-      hint: "unpack it, or compress it with zstd or gzip",
-    });
-
-  if (magic.startsWith("1f8b"))
-    yield* through(createGunzip({ chunkSize: options.pieceBytes }), file, 0, options);
-  // `28b52ffd`, or a skippable frame
-  else if (/^(?:28b52ffd|5.2a4d18)/.test(magic)) yield* readZstd(file, bytes, options);
-  else yield* createReadStream(file, { highWaterMark: options.pieceBytes });
+  const { compression, bytes } = await lookInto(file);
+  switch (compression) {
+    case undefined:
+      yield* createReadStream(file, { highWaterMark: options.pieceBytes });
+      return;
+    case "gzip":
+      yield* through(createGunzip({ chunkSize: options.pieceBytes }), file, 0, options);
+      return;
+    case "zstd":
+      yield* readZstd(file, bytes, options);
+      return;
+    default:
+      throw new NexcageError("IMAGE_INVALID", `the image is compressed with ${compression}`, {
+        hint: "unpack it, or compress it with zstd or gzip",
+      });
+  }
 }
 
 /** Frame by frame: Node 24's decompressor takes the end of the first one for the end of the data. */
@@ -59,10 +64,10 @@ async function* through(
   }
 }
 
-async function lookInto(file: string): Promise<{ magic: string; bytes: number }> {
+async function lookInto(file: string): Promise<{ compression: Compression | undefined; bytes: number }> {
   await using handle = await open(file);
   const { buffer } = await handle.read(Buffer.alloc(6), 0, 6, 0);
-  return { magic: buffer.toString("hex"), bytes: (await handle.stat()).size };
+  return { compression: compressionOf(buffer), bytes: (await handle.stat()).size };
 }
 
 /** What zlib says of bytes that it cannot make sense of; undefined for other errors. */
