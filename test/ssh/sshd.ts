@@ -12,14 +12,14 @@ import type { Host, Ssh } from "../../controller/inventory/model.ts";
 import { connector } from "../../controller/ssh/connect.ts";
 import type { Transport } from "../../controller/transport.ts";
 
-export const sshdPath = "/usr/sbin/sshd";
+const sshdPath = "/usr/sbin/sshd";
 export const hasSshd = existsSync(sshdPath);
 export const isRoot = process.getuid?.() === 0;
 export const user = userInfo().username;
 
 type KeyType = "ed25519" | "ecdsa" | "rsa";
 
-export type Key = { path: string; publicLine: string; fingerprint: string };
+type Key = { path: string; publicLine: string; fingerprint: string };
 
 /** A temporary home of a user who runs nexcage. */
 export type Home = AsyncDisposable & {
