@@ -136,11 +136,6 @@ export type Method = keyof typeof methods;
 export type Params<M extends Method> = z.infer<(typeof methods)[M]["params"]>;
 export type Result<M extends Method> = z.infer<(typeof methods)[M]["result"]>;
 
-/** The methods that carry an operation id. */
-export type ChangingMethod = {
-  [M in Method]: Params<M> extends { operationId: OperationId } ? M : never;
-}[Method];
-
 /** Told, not asked: nobody answers these. All but `heartbeat` come from the agent. */
 export const notifications = {
   /** From the controller, when it has nothing else to say. */
