@@ -1,5 +1,5 @@
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import type { Observed } from "../../shared/container.ts";
 import { exitCodes, NexcageError } from "../../shared/errors.ts";
 import { specDigest } from "../../shared/spec.ts";
@@ -34,7 +34,7 @@ export async function resolveImages({
       }).catch((error: unknown) => {
         throw withPlace(error, source.place);
       });
-      image = { ...resolved, path: source.path };
+      image = { ...resolved, path: relative(process.cwd(), source.path) };
       images.set(source.path, image);
     }
     desired.push({ ...rest, spec: { ...spec, source: { kind: "image", digest: image.digest } } });
