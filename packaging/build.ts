@@ -1,32 +1,38 @@
 /*
  * Builds `dist/`: `nexcage` and `nexcage-agent`, which run from any directory, and beside them in
- * `lib/` what they run on: Node, one bundle a program, and the native library with its programs.
+ * `lib/nexcage/` what they run on: Node, one bundle a program with its compiled code, and the native library
+ * with its programs.
  */
 import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, linkSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { build } from "esbuild";
+import { type BuildOptions, build } from "esbuild";
+import { warmUp } from "./warm-up.ts";
 
 const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
-const lib = join(dist, "lib");
+const lib = join(dist, "lib/nexcage");
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(lib, { recursive: true });
 
+const common: BuildOptions = {
+  bundle: true,
+  platform: "node",
+  target: "node24",
+  format: "cjs",
+  minify: true,
+  keepNames: true,
+  legalComments: "none",
+  logLevel: "warning",
+};
 for (const [name, entry] of [
   ["nexcage", "controller/main.ts"],
   ["nexcage-agent", "agent/main.ts"],
-] as const)
+] as const) {
   await build({
+    ...common,
     entryPoints: [join(root, entry)],
-    outfile: join(lib, `${name}.cjs`),
-    bundle: true,
-    platform: "node",
-    target: "node24",
-    format: "cjs",
-    minify: true,
-    keepNames: true,
-    legalComments: "none",
+    outfile: join(lib, `${name}.js`),
     banner: { js: 'const __import_meta_url = require("node:url").pathToFileURL(__filename).href;' },
     define: {
       "import.meta.url": "__import_meta_url",
@@ -35,8 +41,13 @@ for (const [name, entry] of [
     },
     external: ["cpu-features", "*.node"],
     alias: { koffi: join(root, "packaging/koffi-native.ts") },
-    logLevel: "warning",
   });
+  await build({
+    ...common,
+    entryPoints: [join(root, "packaging/start.ts")],
+    outfile: join(lib, `${name}.cjs`),
+  });
+}
 
 share(process.execPath, join(lib, "node"));
 chmodSync(join(lib, "node"), 0o755);
@@ -46,7 +57,11 @@ share(
   join(root, `node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`),
   join(lib, "koffi.node"),
 );
-for (const name of ["nexcage", "nexcage-agent"]) writeStart(name, native !== undefined);
+writeStart("nexcage");
+// The agent's is the launcher that seals it first, where there is one.
+if (native === undefined) writeStart("nexcage-agent");
+else share(join(native, "nexcage-agent"), join(dist, "nexcage-agent"));
+await warmUp(lib, { isSealed: native !== undefined });
 console.log(`built ${dist}`);
 
 /** A hard link where the file system allows one: Node alone is 130 MB. */
@@ -71,15 +86,16 @@ function buildNative(): string | undefined {
   }
 }
 
-/** Starts a bundle on the Node beside it; the agent by the launcher that seals it first, where there is one. */
-function writeStart(name: string, sealed: boolean): void {
-  const launcher = name === "nexcage-agent" && sealed ? '"$lib/nexcage-launch" ' : "";
+/** Starts a bundle on the Node beside it. No program is run to find that: each takes as long as the shell itself. */
+function writeStart(name: string): void {
   writeFileSync(
     join(dist, name),
     `#!/bin/sh
-lib=$(dirname "$(readlink -f "$0")")/lib
+self=$0
+[ ! -h "$self" ] || self=$(readlink -f "$self")
+lib=\${self%/*}/lib/nexcage
 unset NODE_OPTIONS
-exec ${launcher}"$lib/node" "$lib/${name}.cjs" "$@"
+exec "$lib/node" "$lib/${name}.cjs" "$@"
 `,
     { mode: 0o755 },
   );
