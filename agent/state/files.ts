@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import writeFileAtomic from "write-file-atomic";
 import type { z } from "zod";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
 
@@ -57,5 +56,6 @@ export function readJson<S extends z.ZodType>(path: string, schema: S, hint: str
 /** Writes a file whole or not at all, on disk when it returns; its folder is made. */
 export async function writeWhole(path: string, text: string, { mode }: { mode: number }): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o711 });
+  const { default: writeFileAtomic } = await import("write-file-atomic");
   await writeFileAtomic(path, text, { mode });
 }
