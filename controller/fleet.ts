@@ -3,6 +3,7 @@ import PQueue from "p-queue";
 import type { Features, LockHolder } from "../shared/container.ts";
 import { asNexcageError, type ErrorCode, NexcageError } from "../shared/errors.ts";
 import { limits, type Method, type Params, type Result } from "../shared/protocol.ts";
+import { formatDuration } from "../shared/units.ts";
 import type { Emit } from "./events.ts";
 import type { Host } from "./inventory/model.ts";
 import { type AgentSession, openSession, type RequestOptions, type StreamSink } from "./session.ts";
@@ -27,6 +28,8 @@ export type FleetOptions = {
 export type OpenFleet = AsyncDisposable & {
   agents: Map<string, HostAgent>;
   unreachable: Map<string, NexcageError>;
+  /** Goes on without a host whose agent was reached, and answers no more. */
+  drop(host: string, error: NexcageError): Promise<void>;
 };
 
 /** Opens one connection and one agent on each host. A host that cannot be reached fails alone. */
@@ -51,9 +54,16 @@ export async function openFleet(hosts: Host[], options: FleetOptions): Promise<O
       }),
     ),
   );
-  const fleet = {
+  const fleet: OpenFleet = {
     agents,
     unreachable,
+    async drop(host, error) {
+      const agent = agents.get(host);
+      agents.delete(host);
+      unreachable.set(host, error);
+      emit({ kind: "host.unreachable", host, error });
+      await agent?.[Symbol.asyncDispose]();
+    },
     async [Symbol.asyncDispose]() {
       await Promise.all([...agents.values()].map((agent) => agent[Symbol.asyncDispose]()));
     },
@@ -64,6 +74,17 @@ export async function openFleet(hosts: Host[], options: FleetOptions): Promise<O
   }
   return fleet;
 }
+
+/** What an agent answers at once; what takes longer than `command_timeout` hangs. */
+const quick: ReadonlySet<Method> = new Set([
+  "fleet/lock",
+  "fleet/unlock",
+  "container/list",
+  "container/state",
+  "container/ps",
+  "image/missing",
+  "image/begin",
+]);
 
 /** After these the agent, or the way to it, is gone, and what was asked may or may not have happened. */
 const lost: ReadonlySet<ErrorCode> = new Set(["AGENT_LOST", "CONNECTION_LOST"]);
@@ -117,7 +138,7 @@ export class HostAgent implements AsyncDisposable {
         const { session } = await this.#session(options.signal);
         if (deadline !== undefined) emit({ kind: "host.back", host: this.host.name });
         deadline = undefined;
-        const result = await session.request(method, params, options);
+        const result = await this.#ask(session, method, params, options);
         if ("operationId" in params) this.#acknowledged.push(params.operationId);
         return result;
       } catch (cause) {
@@ -196,6 +217,34 @@ export class HostAgent implements AsyncDisposable {
       await transport[Symbol.asyncDispose]();
     } catch {
       // It never opened, which was reported where it failed.
+    }
+  }
+
+  /** @throws {NexcageError} `TIMED_OUT` where the answer should have come at once, and did not */
+  async #ask<M extends Method>(
+    session: AgentSession,
+    method: M,
+    params: Params<M>,
+    options: RequestOptions,
+  ): Promise<Result<M>> {
+    const answer = session.request(method, params, options);
+    if (!quick.has(method)) return await answer;
+    const { name, commandTimeoutMs } = this.host;
+    const timer = new AbortController();
+    try {
+      return await Promise.race([
+        answer,
+        sleep(commandTimeoutMs, undefined, { signal: timer.signal }).then(() => {
+          throw new NexcageError(
+            "TIMED_OUT",
+            `the agent on ${name} did not answer ${method} within ${formatDuration(commandTimeoutMs)}`,
+            { hint: `is the host busy? command_timeout in the inventory is how long it may take` },
+          );
+        }),
+      ]);
+    } finally {
+      timer.abort();
+      answer.catch(() => {}); // it ends with its session, and nobody waits for it
     }
   }
 

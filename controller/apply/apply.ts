@@ -39,15 +39,14 @@ export type ApplyOptions = {
  */
 export async function apply(options: ApplyOptions): Promise<FleetOutcome & { plan: Plan }> {
   const { fleet, opened, emit, signal } = options;
-  const agents = [...opened.agents.values()];
-  await lockHosts(agents, {
+  await lockHosts(opened, {
     fleet: fleet.name,
     holder: options.holder,
     waitMs: options.lockWaitMs,
     emit,
     signal,
   });
-  const plan = options.plan(await listContainers(agents, { signal }));
+  const plan = options.plan(await listContainers(opened, { signal }));
   await options.confirm(plan);
   const changes = plan.changes.filter(({ kind }) => changing.has(kind));
   if (changes.length === 0) return { plan, changes: [], unreachable: opened.unreachable, interrupted: false };
@@ -58,22 +57,27 @@ export async function apply(options: ApplyOptions): Promise<FleetOutcome & { pla
     ...(await runChanges(ready, { ...options, fleet: fleet.name, agents: opened.agents })),
   ];
   const settled = signal.aborted ? outcomes : await reportEarlyExits(outcomes, options);
-  if (!signal.aborted) await pruneImages(agents, { signal });
+  if (!signal.aborted) await pruneImages([...opened.agents.values()], { signal });
   return { plan, changes: settled, unreachable: opened.unreachable, interrupted: signal.aborted };
 }
 
-/** What is on each host. */
+/** What is on each host. One that does not answer is dropped from the fleet, and fails alone. */
 export async function listContainers(
-  agents: HostAgent[],
+  opened: OpenFleet,
   { signal }: { signal: AbortSignal },
 ): Promise<Map<string, Observed[]>> {
-  const lists = await Promise.all(
-    agents.map(async (agent) => {
-      const { containers } = await agent.request("container/list", {}, { signal });
-      return [agent.host.name, containers] as const;
+  const observed = new Map<string, Observed[]>();
+  await Promise.all(
+    [...opened.agents].map(async ([name, agent]) => {
+      try {
+        observed.set(name, (await agent.request("container/list", {}, { signal })).containers);
+      } catch (cause) {
+        signal.throwIfAborted();
+        await opened.drop(name, asNexcageError(cause));
+      }
     }),
   );
-  return new Map(lists);
+  return observed;
 }
 
 /** Sends each host its images first; where that fails, what needs them fails, and the rest goes on. */
@@ -125,10 +129,8 @@ async function reportEarlyExits(
   );
   if (started.length === 0) return outcomes;
   await sleep(settleMs, undefined, { signal }).catch(() => {});
-  const hosts = new Set(started.map(({ change }) => change.host));
-  const agents = [...opened.agents.values()].filter(({ host }) => hosts.has(host.name));
-  const observed = await listContainers(agents, { signal }).catch(() => undefined);
-  if (observed === undefined) return outcomes; // a host was lost just now: what was done stays told
+  const observed = await listContainers(opened, { signal }).catch(() => undefined);
+  if (observed === undefined) return outcomes; // interrupted: what was done stays told
   const now = new Map(
     [...observed].flatMap(([host, list]) =>
       list.map((container) => [keyOf({ host, id: container.id }), container]),

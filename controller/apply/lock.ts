@@ -3,7 +3,7 @@ import { LockHolder } from "../../shared/container.ts";
 import { asNexcageError, NexcageError } from "../../shared/errors.ts";
 import { formatDuration } from "../../shared/units.ts";
 import type { Emit } from "../events.ts";
-import type { HostAgent } from "../fleet.ts";
+import type { OpenFleet } from "../fleet.ts";
 
 export type LockOptions = {
   fleet: string;
@@ -19,16 +19,16 @@ export type LockOptions = {
  * cannot hold each other up. The locks end with the agents' sessions.
  * @throws {NexcageError} `LOCK_HELD`, with who holds it
  */
-export async function lockHosts(agents: HostAgent[], options: LockOptions): Promise<void> {
+export async function lockHosts(opened: OpenFleet, options: LockOptions): Promise<void> {
   const { fleet, holder, waitMs, emit, signal } = options;
   const deadline = performance.now() + waitMs;
   let said = false;
   for (;;) {
-    const held = await tryLock(agents, options);
+    const held = await tryLock(opened, options);
     if (held === undefined) return;
     const { host, error } = held;
     const other = holderOf(error);
-    await Promise.all(agents.map((agent) => agent.unlock({ signal })));
+    await Promise.all([...opened.agents.values()].map((agent) => agent.unlock({ signal })));
     if (performance.now() >= deadline) throw lockHeld({ fleet, host, other, error, waitMs });
     if (!said) emit({ kind: "lock.waiting", host, holder: other });
     said = true;
@@ -38,17 +38,22 @@ export async function lockHosts(agents: HostAgent[], options: LockOptions): Prom
 }
 
 async function tryLock(
-  agents: HostAgent[],
+  opened: OpenFleet,
   { fleet, holder, signal }: LockOptions,
 ): Promise<{ host: string; error: NexcageError } | undefined> {
-  const results = await Promise.allSettled(agents.map((agent) => agent.lock(fleet, holder, { signal })));
   let held: { host: string; error: NexcageError } | undefined;
-  for (const [index, result] of results.entries()) {
-    if (result.status === "fulfilled") continue;
-    const error = asNexcageError(result.reason);
-    if (error.code !== "LOCK_HELD") throw error;
-    held ??= { host: agents[index]?.host.name ?? "", error };
-  }
+  await Promise.all(
+    [...opened.agents].map(async ([name, agent]) => {
+      try {
+        await agent.lock(fleet, holder, { signal });
+      } catch (cause) {
+        signal.throwIfAborted();
+        const error = asNexcageError(cause);
+        if (error.code === "LOCK_HELD") held ??= { host: name, error };
+        else await opened.drop(name, error);
+      }
+    }),
+  );
   return held;
 }
 

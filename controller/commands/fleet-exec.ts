@@ -36,7 +36,7 @@ export const fleetExec = command({
       });
     return await withFleet({ ...argv, containers: [argv.container], mayHaveLeft: true }, async (context) => {
       const { opened, progress, signal } = context;
-      const observed = await listContainers([...opened.agents.values()], { signal });
+      const observed = await listContainers(opened, { signal });
       const [target, other] = selectedContainers(context, observed);
       if (target === undefined || other !== undefined)
         throw new NexcageError(

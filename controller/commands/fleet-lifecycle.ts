@@ -39,10 +39,9 @@ function lifecycle(kind: Extract<ChangeKind, "start" | "stop" | "delete">, descr
       return await withFleet({ ...argv, mayHaveLeft: true }, async (context) => {
         const { fleet, opened, progress, color, signal } = context;
         const { emit } = progress;
-        const agents = [...opened.agents.values()];
         const waitMs = parseLockTimeout(argv["lock-timeout"]) ?? fleet.lockWaitMs;
-        await lockHosts(agents, { fleet: fleet.name, holder: lockHolder(new Date()), waitMs, emit, signal });
-        const selected = selectedContainers(context, await listContainers(agents, { signal }));
+        await lockHosts(opened, { fleet: fleet.name, holder: lockHolder(new Date()), waitMs, emit, signal });
+        const selected = selectedContainers(context, await listContainers(opened, { signal }));
         const changes = selected.map(({ host, container }) => ({
           kind,
           host,

@@ -42,7 +42,7 @@ export const fleetLogs = command({
     const { followLogs } = await import("../logs.ts");
     return await withFleet({ ...argv, mayHaveLeft: true }, async (context) => {
       const { opened, progress, signal, color } = context;
-      const observed = await listContainers([...opened.agents.values()], { signal });
+      const observed = await listContainers(opened, { signal });
       const selected = selectedContainers(context, observed);
       progress.pause();
       await followLogs(selected, {

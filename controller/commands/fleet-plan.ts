@@ -23,7 +23,7 @@ export const fleetPlan = command({
     return await withFleet(argv, async (context) => {
       const { fleet, opened, signal, color } = context;
       const { desired } = await resolveImages(context);
-      const observed = await listContainers([...opened.agents.values()], { signal });
+      const observed = await listContainers(opened, { signal });
       const plan = planOf(context, { desired, observed, prune: argv.prune ?? fleet.prune });
       context.progress.pause();
       if (argv.output === "json") printJson(planJson(plan));

@@ -17,7 +17,7 @@ export const fleetState = command({
     const { printJson } = await import("./print.ts");
     const { listContainers } = await import("../apply/apply.ts");
     return await withFleet({ ...argv, mayHaveLeft: true }, async (context) => {
-      const observed = await listContainers([...context.opened.agents.values()], { signal: context.signal });
+      const observed = await listContainers(context.opened, { signal: context.signal });
       const states = selectedContainers(context, observed).map(({ host, container }) => ({
         ...container.state,
         annotations: { ...container.state.annotations, "io.nexcage.host": host },

@@ -23,7 +23,7 @@ export const fleetStatus = command({
     return await withFleet(argv, async (context) => {
       const { opened, progress, color, signal } = context;
       const { desired } = await resolveImages(context);
-      const observed = await listContainers([...opened.agents.values()], { signal });
+      const observed = await listContainers(opened, { signal });
       const rows = statusRows(context, { desired, observed, all: argv.all });
       progress.pause();
       const { unreachable } = opened;

@@ -1,5 +1,8 @@
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
+import { join } from "node:path";
+import { mark } from "../../shared/protocol.ts";
 import { hostTest, makeBed } from "./bed.ts";
 
 const web = { command: ["sleep", "1000"], mode: "global" };
@@ -57,4 +60,23 @@ hostTest("a host without an agent is told so, with what to do", async (t) => {
   t.is(exitCode, 4, stdout);
   t.regex(stdout, /node1: AGENT_MISSING: node1 has no agent at \/opt\/nowhere\/nexcage-agent/);
   t.regex(stdout, /hint: /);
+});
+
+hostTest("an agent that hangs is given up after command_timeout, and its host fails alone", async (t) => {
+  t.timeout(120_000);
+  await using bed = await makeBed(["node1", "node2"]);
+  const features = {
+    ...{ agentVersion: "0", protocol: "1.0", ociVersion: "1.3.0", hostname: "node2", kernel: "6" },
+    ...{ architecture: "x64", cgroups: "v1", backends: [] },
+  };
+  const hello = JSON.stringify({ jsonrpc: "2.0", id: 0, result: features });
+  const hanging = join(bed.folder, "hanging-agent");
+  const script = `#!/bin/sh\nprintf '${mark.trim()}\\nContent-Length: ${hello.length}\\r\\n\\r\\n${hello}'\nexec sleep 100\n`;
+  await writeFile(hanging, script, { mode: 0o755 });
+  await bed.writeInventory({ node2: { agent: { path: hanging }, command_timeout: "2s" } });
+  await bed.writeFleet({ web });
+  const { exitCode, stdout } = await bed.nexcage("fleet", "apply");
+  t.is(exitCode, 4, stdout);
+  t.regex(stdout, /node2: TIMED_OUT: the agent on node2 did not answer fleet\/lock within 2s/);
+  t.regex(stdout, /web +node1 +create +done/);
 });

@@ -118,7 +118,7 @@ async function applyOnce(world: World): Promise<string> {
 async function planOnce(world: World): Promise<Plan> {
   const { signal } = new AbortController();
   await using opened = await open(world, signal);
-  const observed = await listContainers([...opened.agents.values()], { signal });
+  const observed = await listContainers(opened, { signal });
   return planOf(world, observed, new Set(opened.unreachable.keys()));
 }
 
