@@ -23,7 +23,7 @@ hostTest(
   async (t) => {
     t.timeout(120_000);
     await using bed = await makeBed(["node1", "node2"]);
-    await using silent = createServer(() => {});
+    await using silent = createServer((socket) => void socket.resume());
     silent.listen(0, "127.0.0.1");
     await once(silent, "listening");
     const address = silent.address();
