@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { pipeline } from "node:stream/promises";
 import { NexcageError } from "../../shared/errors.ts";
+import { sha256OfFile } from "../../shared/file-digest.ts";
 import type { Digest } from "../../shared/ids.ts";
 import type { UnpackLimits } from "./entry-guard.ts";
 import { unpack } from "./unpack.ts";
@@ -39,23 +38,4 @@ export async function unpackVerified(
     throw new NexcageError("IMAGE_INVALID", `the tar in image ${digest} has the sha256 ${inside}`, {
       hint: "apply again: it packs and sends it anew",
     });
-}
-
-async function sha256OfFile(
-  path: string,
-  { signal }: { signal: AbortSignal },
-): Promise<{ sha256: string; bytes: number }> {
-  const hash = createHash("sha256");
-  let bytes = 0;
-  await pipeline(
-    createReadStream(path, { highWaterMark: 1024 * 1024 }),
-    async (source: AsyncIterable<Buffer>) => {
-      for await (const data of source) {
-        bytes += data.length;
-        hash.update(data);
-      }
-    },
-    { signal },
-  );
-  return { sha256: hash.digest("hex"), bytes };
 }

@@ -12,7 +12,7 @@ const Known = z.object({
   sha256: z.string(),
   bytes: z.int(),
 });
-export type Known = z.infer<typeof Known>;
+type Known = z.infer<typeof Known>;
 
 /**
  * What was read of images on this machine, so that it is not read again: `DIGEST.tar.zst` of each packed

@@ -1,9 +1,7 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
-import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
+import { sha256OfFile } from "../../shared/file-digest.ts";
 import { blockBytes, compressionOf, parseHeader } from "../../shared/tar.ts";
 
 /** How much of a compressed file is read to see what is in it: far more than its first block needs. */
@@ -19,19 +17,8 @@ export async function hashTar(
 ): Promise<string> {
   try {
     await requireTar(path);
-    const hash = createHash("sha256");
-    let read = 0;
-    await pipeline(
-      createReadStream(path, { highWaterMark: 1024 * 1024 }),
-      async (source: AsyncIterable<Buffer>) => {
-        for await (const data of source) {
-          read += data.length;
-          hash.update(data);
-        }
-      },
-      { signal },
-    );
-    if (read === bytes) return hash.digest("hex");
+    const read = await sha256OfFile(path, { signal });
+    if (read.bytes === bytes) return read.sha256;
   } catch (error) {
     if (!hasCode(error, "EACCES")) throw error;
     throw new NexcageError("INVALID_FILE", `${path} cannot be read`, { cause: error });
