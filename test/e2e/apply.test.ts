@@ -1,6 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { hostTest, makeBed } from "./bed.ts";
+import { makeBed } from "./bed.ts";
+import { hostTest } from "./host-test.ts";
 
 const sleeper = { command: ["sleep", "1000"] };
 

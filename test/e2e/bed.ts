@@ -1,10 +1,9 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import test, { type ExecutionContext, type TestFn } from "ava";
 import { execa } from "execa";
 import { stringify } from "yaml";
 import { dist } from "../dist.ts";
-import { startHosts, type TestHost, type TestHosts, whyNoHosts } from "../hosts/hosts.ts";
+import { startHosts, type TestHost, type TestHosts } from "../hosts/hosts.ts";
 import { makeRootfs } from "./rootfs.ts";
 
 /** A workstation's folder with real hosts behind it, as a user has them. */
@@ -99,14 +98,4 @@ export async function makeBed(names: string[] = ["node1", "node2", "node3"]): Pr
   await bed.writeInventory();
   const everything = undo.move();
   return { ...bed, [Symbol.asyncDispose]: () => everything.disposeAsync() };
-}
-
-/** A test that needs hosts; where there can be none it is skipped, and its title says why. */
-export function hostTest(title: string, implementation: (t: ExecutionContext) => Promise<void>): void {
-  const reason = whyNoHosts();
-  if (reason !== undefined) {
-    (test.skip as TestFn)(`${title} (${reason})`, implementation);
-    return;
-  }
-  test(title, implementation);
 }

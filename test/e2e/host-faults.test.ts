@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { hostTest, makeBed } from "./bed.ts";
+import { makeBed } from "./bed.ts";
+import { hostTest } from "./host-test.ts";
 
 const sleeper = { command: ["sleep", "1000"] };
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ExecutionContext } from "ava";
-import { type Bed, hostTest, makeBed } from "./bed.ts";
+import { type Bed, makeBed } from "./bed.ts";
+import { hostTest } from "./host-test.ts";
 
 const count = 12;
 const web = { command: ["sleep", "1000"], replicas: count, host: "node1" };

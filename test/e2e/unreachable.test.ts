@@ -3,7 +3,8 @@ import { writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { mark } from "../../shared/protocol.ts";
-import { hostTest, makeBed } from "./bed.ts";
+import { makeBed } from "./bed.ts";
+import { hostTest } from "./host-test.ts";
 
 const web = { command: ["sleep", "1000"], mode: "global" };
 
