@@ -5,11 +5,12 @@
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { getBorderCharacters, table } from "table";
+import { apply } from "./apply.ts";
 import type { Benchmark, Row } from "./measure.ts";
 import { native } from "./native.ts";
 import { plan } from "./plan.ts";
 
-const benchmarks: Benchmark[] = [native, plan];
+const benchmarks: Benchmark[] = [native, apply, plan];
 
 async function main(): Promise<void> {
   const { values } = parseArgs({

@@ -58,17 +58,18 @@ export async function timed(work: () => Promise<unknown>): Promise<number> {
  * The medians, in ms, of subjects that run in turn: what slows the machine down for a while slows all of
  * them. Each runs once before it counts, and who is first changes from round to round.
  */
-export async function interleave<Name extends string>(
-  subjects: Record<Name, () => Promise<unknown>>,
+export async function interleave<Subjects extends Record<string, () => Promise<unknown>>>(
+  subjects: Subjects,
   { rounds }: { rounds: number },
-): Promise<Record<Name, number>> {
-  const names = Object.keys(subjects) as Name[]; // Object.keys loses the names
-  const times = new Map(names.map((name) => [name, [] as number[]]));
-  for (const name of names) await subjects[name]();
+): Promise<{ [Name in keyof Subjects]: number }> {
+  const all = Object.entries(subjects).map(([name, run]) => ({ name, run, times: [] as number[] }));
+  for (const { run } of all) await run();
   for (let round = 0; round < rounds; round++)
-    for (const name of rotated(names, round)) times.get(name)?.push(await timed(subjects[name]));
-  const medians = names.map((name) => [name, median(times.get(name) ?? [])]);
-  return Object.fromEntries(medians) as Record<Name, number>; // fromEntries loses them too
+    for (const { run, times } of rotated(all, round)) times.push(await timed(run));
+  // fromEntries loses the names
+  return Object.fromEntries(all.map(({ name, times }) => [name, median(times)])) as {
+    [Name in keyof Subjects]: number;
+  };
 }
 
 function rotated<T>(items: readonly T[], by: number): T[] {
