@@ -40,7 +40,7 @@ async function makeCrowd(): Promise<Bed> {
 hostTest(
   "an agent killed in the middle of an apply is started again, and the apply ends as if nothing had been",
   async (t) => {
-    t.timeout(180_000);
+    t.timeout(300_000);
     await using bed = await makeCrowd();
     const { running } = await applyUntilFirst(bed);
     await bed.host("node1").exec(["pkill", "-KILL", "-f", "serve --stdio"]);
@@ -54,7 +54,7 @@ hostTest(
 hostTest(
   "a link that is cut in the middle of an apply and comes back loses and doubles nothing",
   async (t) => {
-    t.timeout(180_000);
+    t.timeout(300_000);
     await using bed = await makeCrowd();
     const { running } = await applyUntilFirst(bed);
     await bed.host("node1").linkDown();
@@ -69,7 +69,7 @@ hostTest(
 hostTest(
   "a controller killed in the middle of an apply leaves nothing half made: the next one finishes",
   async (t) => {
-    t.timeout(180_000);
+    t.timeout(300_000);
     await using bed = await makeCrowd();
     const { running } = await applyUntilFirst(bed);
     running.kill("SIGKILL");
@@ -83,7 +83,7 @@ hostTest(
 hostTest(
   "Ctrl-C ends an apply with 130; what was in flight has ended or is undone, and the next apply finishes",
   async (t) => {
-    t.timeout(180_000);
+    t.timeout(300_000);
     await using bed = await makeCrowd();
     const { running } = await applyUntilFirst(bed);
     running.kill("SIGINT");
@@ -99,7 +99,7 @@ hostTest(
 hostTest(
   "of two controllers one works and the other is told who holds the lock, or waits for it",
   async (t) => {
-    t.timeout(180_000);
+    t.timeout(300_000);
     await using bed = await makeBed(["node1"]);
     const deaf = {
       command: ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"],
