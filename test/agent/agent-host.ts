@@ -13,6 +13,8 @@ import type { Operation } from "./program.ts";
 /** What an operation of `program.ts` gave. */
 export type Outcome = Partial<Change & Observed> & { error?: ErrorJson };
 
+type CommandResult = { exitCode: number | undefined; stdout: string; stderr: string };
+
 /** A test host with one image, and agents on it that are real processes. */
 export type AgentHost = {
   host: TestHost;
@@ -20,7 +22,9 @@ export type AgentHost = {
   run(...operations: Operation[]): Promise<(Outcome | undefined)[]>;
   list(): Promise<Observed[]>;
   /** Runs the product's own command line. */
-  command(...args: string[]): Promise<{ exitCode: number | undefined; stdout: string; stderr: string }>;
+  command(...args: string[]): Promise<CommandResult>;
+  /** The same, not started by its launcher. */
+  unsealedCommand(...args: string[]): Promise<CommandResult>;
   shell(script: string): Promise<string>;
   /** Everything that a container leaves on a host, and nothing of journals, whose entries stay for a day. */
   leftovers(): Promise<string>;
@@ -120,6 +124,7 @@ async function startAgentHost(): Promise<{ agent: AgentHost } & AsyncDisposable>
     list,
     shell,
     command: (...args) => host.exec([...launch, main, ...args]),
+    unsealedCommand: (...args) => host.exec([process.execPath, main, ...args]),
     leftovers: () => shell(leftoversScript),
     async clear() {
       const all = await list();
