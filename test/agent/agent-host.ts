@@ -20,6 +20,8 @@ export type AgentHost = {
   host: TestHost;
   /** Runs an agent; undefined for each operation that it did not come to. */
   run(...operations: Operation[]): Promise<(Outcome | undefined)[]>;
+  /** Runs an agent that is killed so long after it has opened its first runtime. */
+  killed(operations: Operation[], options: { killAfterMs: number }): Promise<void>;
   list(): Promise<Observed[]>;
   /** Runs the product's own command line. */
   command(...args: string[]): Promise<CommandResult>;
@@ -114,6 +116,9 @@ async function startAgentHost(): Promise<{ agent: AgentHost } & AsyncDisposable>
     if (lines.length < operations.length && !isCut) throw new Error(`the agent failed: ${stderr}`);
     return operations.map((_, index): Outcome | undefined => JSON.parse(lines[index] ?? "null") ?? undefined);
   }
+  async function killed(operations: Operation[], { killAfterMs }: { killAfterMs: number }): Promise<void> {
+    await host.exec([...launch, program, JSON.stringify(operations), String(killAfterMs)]);
+  }
   const list = async (): Promise<Observed[]> => {
     const [all] = await run({ do: "list" });
     return all as unknown as Observed[]; // what `list` gives
@@ -121,6 +126,7 @@ async function startAgentHost(): Promise<{ agent: AgentHost } & AsyncDisposable>
   const agent: AgentHost = {
     host,
     run,
+    killed,
     list,
     shell,
     command: (...args) => host.exec([...launch, main, ...args]),

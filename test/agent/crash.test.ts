@@ -109,3 +109,32 @@ for (const step of ["begun", "stopping", "deleting", "forgetting", "ending"])
     const [made] = await agent.run({ do: "create", spec: web, start: true, operationId: newOperation() });
     t.is(statusOf(made), "running");
   });
+
+hostTest("an agent killed at any moment of create and replace leaves nothing half made", async (t, agent) => {
+  const before = await withKeeper(agent);
+  const create = { do: "create", spec: web, start: true } as const;
+  const replace = { do: "replace", spec: newWeb, start: true } as const;
+  for (let killAfterMs = 0; killAfterMs <= 210; killAfterMs += 30) {
+    const operations = [
+      { ...create, operationId: newOperation() },
+      { ...replace, operationId: newOperation() },
+    ];
+    await agent.killed(operations, { killAfterMs });
+    const [found] = (await agent.list()).filter((container) => container.id === id);
+    t.true(
+      found === undefined || found.state.status === "running",
+      `${killAfterMs} ms: ${found?.state.status}`,
+    );
+    const ended = await agent.run(...operations);
+    t.deepEqual(
+      ended.map((outcome) => outcome?.error),
+      [undefined, undefined],
+      `${killAfterMs} ms`,
+    );
+    const [now] = (await agent.list()).filter((container) => container.id === id);
+    t.is(now?.state.status, "running");
+    t.deepEqual(now?.spec, newWeb);
+    await agent.run({ do: "delete", id, force: true, operationId: newOperation() });
+    t.is(await agent.leftovers(), before, `${killAfterMs} ms`);
+  }
+});

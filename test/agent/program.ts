@@ -1,7 +1,7 @@
 /*
  * An agent for tests: does the operations of its argument, one after the other, each in a runtime of its
  * own as each command has one, and prints what came of each as a line of JSON. `killAt` names the step
- * before which it kills itself.
+ * before which it kills itself; a second argument is the time in ms after which it does.
  */
 import { composeRuntime } from "../../agent/compose.ts";
 import { openLog } from "../../agent/log.ts";
@@ -52,6 +52,7 @@ async function run(runtime: Runtime, operation: Operation): Promise<unknown> {
 
 async function main(): Promise<void> {
   const operations: Operation[] = JSON.parse(process.argv[2] ?? "[]");
+  const killAfterMs = process.argv[3];
   await using log = openLog("warn");
   for (const operation of operations) {
     const killAt = "killAt" in operation ? operation.killAt : undefined;
@@ -68,6 +69,8 @@ async function main(): Promise<void> {
       },
       { signal },
     );
+    if (killAfterMs !== undefined)
+      setTimeout(() => process.kill(process.pid, "SIGKILL"), Number(killAfterMs));
     const result = await run(runtime, operation).catch((error: unknown) => ({
       error: asNexcageError(error),
     }));

@@ -240,7 +240,7 @@ export class CrunBackend implements Backend {
       const store = await images();
       const image = await store.rootfs(spec.source.digest);
       const has = hasOverlay(bundle);
-      rootfs = rootfsIn(bundle, image, { overlay: has ?? (await this.#overlay()) });
+      rootfs = rootfsIn(bundle, image, { overlay: has ?? (await this.#overlay(bundle)) });
       if (has === undefined) await makeRootfs(image, rootfs, { signal });
     }
     const config = await this.#config(spec);
@@ -261,14 +261,20 @@ export class CrunBackend implements Backend {
     });
   }
 
-  async #overlay(): Promise<boolean> {
-    const { paths, log } = this.#options;
-    const native = await this.#options.native();
-    this.#canOverlay ??= native.canOverlay(paths.lib).catch((err: unknown) => {
-      log.warn({ err }, "no overlays here: each container gets a copy of its image");
-      return false;
+  /** Tried once, in a container's own folder: who is killed meanwhile leaves nothing that does not go with it. */
+  #overlay(bundle: string): Promise<boolean> {
+    this.#canOverlay ??= this.#tryOverlay(bundle).catch((error: unknown) => {
+      this.#canOverlay = undefined; // a full disk is no answer
+      throw error;
     });
-    return await this.#canOverlay;
+    return this.#canOverlay;
+  }
+
+  async #tryOverlay(bundle: string): Promise<boolean> {
+    const native = await this.#options.native();
+    const isPossible = await native.canOverlay(bundle);
+    if (!isPossible) this.#options.log.warn({}, "no overlays here: each container gets a copy of its image");
+    return isPossible;
   }
 
   /** The monitor ends by itself, with the last output and the exit record; its files are needed no more. */
