@@ -17,6 +17,7 @@ import {
   type Result,
 } from "../shared/protocol.ts";
 import { version } from "../shared/version.ts";
+import { untilAborted } from "./abort.ts";
 
 /** An agent's stdio, however it was reached. */
 export type AgentChannel = {
@@ -186,7 +187,7 @@ export async function openSession(
 
   try {
     const hello = AbortSignal.timeout(helloTimeoutMs);
-    const features = await raceAbort(
+    const features = await untilAborted(
       request(
         "hello",
         { protocol: protocolVersion, controllerVersion: version },
@@ -294,16 +295,4 @@ function keepTail(stream: Readable, onLog: (line: string) => void): () => string
     for (const whole of lines) onLog(whole);
   });
   return () => tail;
-}
-
-async function raceAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }

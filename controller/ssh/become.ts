@@ -1,8 +1,8 @@
 import { PassThrough, type Readable } from "node:stream";
 import { NexcageError } from "../../shared/errors.ts";
 import { limits, mark } from "../../shared/protocol.ts";
+import { untilAborted } from "../abort.ts";
 import type { AgentChannel } from "../session.ts";
-import { untilAborted } from "./abort.ts";
 import type { Secret } from "./secret.ts";
 
 export type SudoOptions = {

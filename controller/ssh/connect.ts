@@ -1,9 +1,9 @@
 import { userInfo } from "node:os";
 import { NexcageError } from "../../shared/errors.ts";
+import { untilAborted } from "../abort.ts";
 import type { Host } from "../inventory/model.ts";
 import type { AgentChannel } from "../session.ts";
 import type { Transport } from "../transport.ts";
-import { untilAborted } from "./abort.ts";
 import { startBySudo } from "./become.ts";
 import { commandLine } from "./command-line.ts";
 import { copyLocally, startLocally } from "./local.ts";

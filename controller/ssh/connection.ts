@@ -1,8 +1,8 @@
 import type { Duplex } from "node:stream";
 import type { Client, ClientChannel, SFTPWrapper } from "ssh2";
 import { NexcageError } from "../../shared/errors.ts";
+import { untilAborted } from "../abort.ts";
 import type { AgentChannel } from "../session.ts";
-import { untilAborted } from "./abort.ts";
 import { agentChannel } from "./channel.ts";
 import type { Destination } from "./destination.ts";
 import { sendFile } from "./sftp.ts";

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { execa } from "execa";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
-import { untilAborted } from "./abort.ts";
+import { untilAborted } from "../abort.ts";
 import { type AgentKey, listAgentKeys, signWithAgent } from "./agent.ts";
 import type { Destination } from "./destination.ts";
 import { inspectKey, type KeyFile, type PrivateKey, unlockKey, unsupportedType } from "./keys.ts";

@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import { NexcageError } from "../../shared/errors.ts";
-import { untilAborted } from "./abort.ts";
+import { untilAborted } from "../abort.ts";
 import type { Connection } from "./connection.ts";
 import type { Destination } from "./destination.ts";
 import { loginError } from "./errors.ts";
