@@ -2,6 +2,7 @@ import type { NexcageError } from "../../shared/errors.ts";
 import { formatDuration, formatSize } from "../../shared/units.ts";
 import type { FleetEvent } from "../events.ts";
 import { keyOf, type PlannedChange } from "../plan/model.ts";
+import { printable } from "./printable.ts";
 
 const doing: Record<PlannedChange["kind"], string> = {
   create: "creating",
@@ -26,7 +27,12 @@ const did: Record<PlannedChange["kind"], string> = {
  * An event as one line for a file or a CI log; undefined for what only a live view or `--verbose` shows.
  * Pure.
  */
-export function lineOf(event: FleetEvent, { verbose }: { verbose: boolean }): string | undefined {
+export function lineOf(event: FleetEvent, options: { verbose: boolean }): string | undefined {
+  const text = textOf(event, options);
+  return text === undefined ? undefined : printable(text);
+}
+
+function textOf(event: FleetEvent, { verbose }: { verbose: boolean }): string | undefined {
   switch (event.kind) {
     case "host.connecting":
       return verbose ? `${event.host}: connecting` : undefined;
@@ -79,5 +85,5 @@ export function lineOf(event: FleetEvent, { verbose }: { verbose: boolean }): st
 export function errorText(error: NexcageError): string {
   const { message, hint, details } = error;
   const lines = Array.isArray(details?.lastLines) ? details.lastLines.map((line) => `  | ${line}`) : [];
-  return [message, ...lines, ...(hint === undefined ? [] : [`  hint: ${hint}`])].join("\n");
+  return printable([message, ...lines, ...(hint === undefined ? [] : [`  hint: ${hint}`])].join("\n"));
 }

@@ -1,6 +1,7 @@
 import { formatDuration, formatSize } from "../../shared/units.ts";
 import type { FleetEvent } from "../events.ts";
 import { keyOf } from "../plan/model.ts";
+import { printable } from "./printable.ts";
 
 /** What a live view knows: folded from events, drawn as text. Both pure, but for the fold's own state. */
 export type LiveState = {
@@ -55,7 +56,7 @@ export function fold(state: LiveState, event: FleetEvent, nowMs: number): void {
       return;
     case "change.step": {
       const running = state.running.get(keyOf(event.change));
-      if (running !== undefined) running.step = `${event.change.kind}: ${event.step}`;
+      if (running !== undefined) running.step = `${event.change.kind}: ${printable(event.step)}`;
       return;
     }
     case "change.done":

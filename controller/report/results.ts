@@ -4,6 +4,7 @@ import { formatDuration } from "../../shared/units.ts";
 import type { ChangeOutcome, FleetOutcome } from "../outcome.ts";
 import { describeExit } from "../plan/exit.ts";
 import { errorText } from "./lines.ts";
+import { printable } from "./printable.ts";
 import { textTable } from "./table.ts";
 
 /** The end of a command over a fleet, for people: what was done to each container, then what went wrong. */
@@ -48,7 +49,7 @@ function sortKey({ change }: ChangeOutcome): string {
 
 function stateText(outcome: ChangeOutcome): string {
   if (outcome.kind === "failed") return outcome.error.code;
-  if (outcome.kind === "skipped") return outcome.reason;
+  if (outcome.kind === "skipped") return printable(outcome.reason);
   const { container } = outcome;
   if (container === undefined) return "";
   const { status, pid } = container.state;

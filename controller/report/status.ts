@@ -3,6 +3,7 @@ import type { Observed } from "../../shared/container.ts";
 import type { NexcageError } from "../../shared/errors.ts";
 import { formatDuration } from "../../shared/units.ts";
 import { describeExit } from "../plan/exit.ts";
+import { printable } from "./printable.ts";
 import { textTable } from "./table.ts";
 
 /** What is wanted of a container beside what is there; either may be missing. */
@@ -37,7 +38,9 @@ export function statusText(
     ];
   });
   const table = textTable(["CONTAINER", "HOST", "WANTED", "REAL", "PID", "AGE", "SINCE", "NOTE"], cells);
-  const errors = [...unreachable].map(([host, error]) => `${host}: ${error.code}: ${error.message}\n`);
+  const errors = [...unreachable].map(
+    ([host, error]) => `${host}: ${error.code}: ${printable(error.message)}\n`,
+  );
   return [table, ...errors].filter((part) => part !== "").join("\n") || "No containers.\n";
 }
 
