@@ -28,7 +28,8 @@ export function openProgress(
     };
 
   const state = emptyLiveState();
-  const view = createLogUpdate(stream);
+  // A cursor that it hides comes back only at exit: too late for a question, or a shell in a container.
+  const view = createLogUpdate(stream, { showCursor: true });
   const redraw = (): void =>
     view(draw(state, { nowMs: performance.now(), rows: Math.min(stream.rows ?? 24, 16) }));
   let timer: NodeJS.Timeout | undefined;
