@@ -12,7 +12,7 @@ export type SelectedContainer = { host: string; container: Observed; agent: Host
 
 /**
  * The containers of this fleet that are there and selected, sorted by name, then host.
- * @throws {NexcageError} `SELECTION_EMPTY` when all hosts were seen and none has one
+ * @throws {NexcageError} `SELECTION_EMPTY` when all hosts were seen, and a selector matches nothing there
  */
 export function selectedContainers(
   { fleet, selection, opened }: FleetContext,
@@ -23,14 +23,15 @@ export function selectedContainers(
       .filter(({ id, fleet: owner }) => owner === fleet.name && selection.matches({ host, id }))
       .map((container) => ({ host, container, agent })),
   );
-  if (selected.length === 0 && opened.unreachable.size === 0)
-    throw new NexcageError(
-      "SELECTION_EMPTY",
-      `no container of fleet ${fleet.name} that is there is selected`,
-      {
-        hint: "what is there: nexcage fleet status",
-      },
-    );
+  if (opened.unreachable.size === 0) {
+    if (selected.length === 0)
+      throw new NexcageError(
+        "SELECTION_EMPTY",
+        `no container of fleet ${fleet.name} that is there is selected`,
+        { hint: "what is there: nexcage fleet status" },
+      );
+    selection.requireEach(selected.map(({ host, container }) => ({ host, id: container.id })));
+  }
   return selected.sort(byName(({ container, host }) => ({ id: container.id, host })));
 }
 

@@ -13,6 +13,8 @@ export type Selection = {
   fleetWide: readonly Wanted[];
   /** Whether what is on a host is selected, also when no file names it any more. */
   matches(container: { host: string; id: string }): boolean;
+  /** @throws {NexcageError} `SELECTION_EMPTY` where a selector matches none of what is there */
+  requireEach(there: readonly { host: string; id: string }[]): void;
 };
 
 export type SelectOptions = {
@@ -39,6 +41,12 @@ export function select({ hosts, fleet }: Resolved, options: SelectOptions): Sele
   if (!mayHaveLeft) for (const selector of selectors) requireMatch(selector, { fleetWide, within });
 
   const names = new Map(fleetWide.map(({ id, name }) => [String(id), name]));
+  // What no file names any more may have been a replica of the key that is meant.
+  const named = ({ host, id }: { host: string; id: string }): Named => ({
+    host,
+    id,
+    name: names.get(id) ?? id.replace(/-\d+$/, ""),
+  });
   return {
     hosts: hosts.filter(
       ({ name }) =>
@@ -47,8 +55,13 @@ export function select({ hosts, fleet }: Resolved, options: SelectOptions): Sele
     ),
     wanted: fleetWide.filter(isSelected),
     fleetWide,
-    // What no file names any more may have been a replica of the key that is meant.
-    matches: ({ host, id }) => isSelected({ host, id, name: names.get(id) ?? id.replace(/-\d+$/, "") }),
+    matches: (container) => isSelected(named(container)),
+    requireEach(there) {
+      const found = there.map(named).filter(isSelected);
+      const missed = selectors.find((selector) => !found.some(selector.matches));
+      if (missed !== undefined)
+        throw nothing(missed.text, "container that is there", "what is there: nexcage fleet status");
+    },
   };
 }
 

@@ -131,3 +131,18 @@ test("what may have left the fleet can be selected though no file names it", (t)
 test("what is no pattern is a mistake of usage", (t) => {
   t.throws(() => select(resolved, { containers: ["web-[z-a]"] }), { code: "USAGE" });
 });
+
+test("each selector must match what is there: a word too many is refused before anything is done", (t) => {
+  const there = [
+    { host: "pve1", id: "db" },
+    { host: "pve2", id: "web-9" },
+  ];
+  const choose = (...containers: string[]) => select(resolved, { containers, mayHaveLeft: true });
+  t.notThrows(() => choose("db", "web").requireEach(there));
+  t.notThrows(() => choose().requireEach(there));
+  t.throws(() => choose("db", "SIGKILL").requireEach(there), {
+    code: "SELECTION_EMPTY",
+    message: '"SIGKILL" matches no container that is there',
+  });
+  t.throws(() => choose("db@pve2").requireEach(there), { code: "SELECTION_EMPTY" });
+});
