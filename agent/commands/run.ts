@@ -66,7 +66,7 @@ export async function runCommand(args: string[]): Promise<void> {
       // yargs gives what a handler threw as the error, and its own complaints as the message.
       throw (
         error ??
-        new NexcageError("USAGE", message.split("\n")[0] ?? message, { hint: "nexcage-agent --help" })
+        new NexcageError("USAGE", message.replaceAll(/\s*\n\s*/g, " "), { hint: "nexcage-agent --help" })
       );
     })
     .parserConfiguration({ "populate--": true, "duplicate-arguments-array": true });

@@ -48,7 +48,7 @@ export async function runCommandLine(words: string[]): Promise<number> {
     await parser.parseAsync(words);
   } catch (error) {
     if (error instanceof NexcageError || !isUsageError(error)) throw error;
-    throw new NexcageError("USAGE", lowerFirst(error.message.replaceAll(/\s*\n\s*/g, "; ")), {
+    throw new NexcageError("USAGE", lowerFirst(error.message.replaceAll(/\s*\n\s*/g, " ")), {
       hint: `nexcage ${words
         .filter((word) => /^[a-z]+$/.test(word))
         .slice(0, 2)

@@ -1,4 +1,5 @@
 import type { Argv } from "yargs";
+import { NexcageError } from "../../shared/errors.ts";
 
 /** The options that each command over files takes. */
 export function fileOptions<A>(yargs: Argv<A>) {
@@ -33,6 +34,7 @@ export function fleetOptions<A>(yargs: Argv<A>) {
       default: 32,
       requiresArg: true,
       describe: "hosts at once",
+      coerce: requireForks,
     })
     .option("verbose", { alias: "v", type: "boolean", default: false, describe: "show each step" });
 }
@@ -46,4 +48,9 @@ export function changeOptions<A>(yargs: Argv<A>) {
       requiresArg: true,
       describe: "wait so long for another controller of this fleet, such as 5m",
     });
+}
+
+function requireForks(forks: number): number {
+  if (Number.isInteger(forks) && forks > 0) return forks;
+  throw new NexcageError("USAGE", "--forks wants a whole number from 1 on");
 }

@@ -1,0 +1,23 @@
+import test from "ava";
+import { runCommand } from "../../agent/commands/run.ts";
+import { runCommandLine } from "../../controller/commands/command-line.ts";
+
+const mistakes: [words: string[], message: RegExp][] = [
+  [["fleet", "plan", "-o", "xml"], /^invalid values: Argument: output, Given: "xml"/],
+  [["fleet", "plan", "--forks", "0"], /^--forks wants a whole number from 1 on$/],
+  [["fleet", "plan", "--forks", "many"], /^--forks wants a whole number from 1 on$/],
+  [["fleet", "plan", "--bogus"], /bogus/],
+  [["fleet"], /^fleet needs a command$/],
+];
+for (const [words, message] of mistakes)
+  test(`nexcage ${words.join(" ")} is a mistake of usage, told in one line`, async (t) => {
+    const error = await t.throwsAsync(runCommandLine(words), { code: "USAGE", message });
+    t.notRegex(error.message, /\n/);
+  });
+
+test("so is a wrong value of the agent's, with what may stand there", async (t) => {
+  await t.throwsAsync(runCommand(["list", "-f", "xml"]), {
+    code: "USAGE",
+    message: /^Invalid values: Argument: format, Given: "xml", Choices: "table", "json"$/,
+  });
+});
