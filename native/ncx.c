@@ -304,8 +304,6 @@ EXPORT int ncx_can_overlay(const char *path, int timeout_ms, NCX_ANSWER) {
   }
   run_in_child(&work, &answer, &failure);
   remove_overlay_try(try.folder);
-  if (failure.result < 0)
-    return give_failure(&failure, error, error_size);
-  snprintf(json, json_size, "{\"overlay\":true}");
+  snprintf(json, json_size, "{\"overlay\":%s}", failure.result == 0 ? "true" : "false");
   return 0;
 }

@@ -107,8 +107,8 @@ int ncx_monitor_pid(const char *io, char *json, size_t json_size, char *error, s
 int ncx_attach(const char *monitor, const char *io, const char *log, int64_t log_max_bytes, const char *exit_record,
                int pid, int timeout_ms, char *json, size_t json_size, char *error, size_t error_size);
 
-/* {"overlay":true} when an overlay can be mounted whose upper folder is on the file system of the folder `path`;
-   else an error that says why. Leaves nothing behind. */
+/* {"overlay":true} when an overlay can be mounted whose upper folder is on the file system of the folder `path`,
+   else {"overlay":false}. Leaves nothing behind. */
 int ncx_can_overlay(const char *path, int timeout_ms, char *json, size_t json_size, char *error, size_t error_size);
 
 #endif

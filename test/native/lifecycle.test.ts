@@ -1,5 +1,7 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
+  copyFileSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -271,8 +273,8 @@ hostTest("containers share one lower folder through overlays that the host never
     const overlay = { lower: host.rootfs, upper, work };
     await host.calls.create(host.container(id), { bundle, overlay, output: host.monitored(id) });
     await host.calls.start(host.container(id));
-    await until(() => existsSync(join(upper, "own")), { what: "a file in the upper folder" });
-    t.is(readFileSync(join(upper, "own"), "utf8"), `${id}\n`);
+    const own = () => existsSync(join(upper, "own")) && readFileSync(join(upper, "own"), "utf8");
+    t.is(await until(own, { what: "a file in the upper folder" }), `${id}\n`);
     t.deepEqual(readdirSync(join(bundle, "rootfs")), []);
   }
   t.false(existsSync(join(host.rootfs, "own")));
@@ -295,6 +297,28 @@ hostTest("eight creates at once do not disturb each other", async (t, host) => {
   );
   t.is(new Set(made.map(({ pid }) => pid)).size, 8);
   t.deepEqual(await host.calls.list(host.container("").root), ids);
-  t.is(host.processes().filter((name) => name === "nexcage-monitor").length, 8);
+  const monitors = () => host.processes().filter((name) => name === "nexcage-monitor");
+  await until(() => monitors().length === 8, { what: "eight monitors" });
   for (const id of ids) t.is(await statusOf(host, id), "created");
+});
+
+hostTest("delete --force removes what a killed create left: state, processes and cgroup", async (t, host) => {
+  const { root } = host.container("half");
+  const bundle = host.bundle("half", ["/bin/true"]);
+  const { cgroupsPath } = JSON.parse(readFileSync(join(bundle, "config.json"), "utf8")).linux;
+  mkdirSync(join(root, "half"), { recursive: true });
+  copyFileSync(join(bundle, "config.json"), join(root, "half/config.json"));
+  const cgroup = join("/sys/fs/cgroup/pids", cgroupsPath);
+  mkdirSync(cgroup, { recursive: true });
+  const script = 'echo $$ > "$0"; exec sleep 1000';
+  const processes = join(cgroup, "cgroup.procs");
+  const left = spawn("nsenter", ["-t", host.firstPid, "-p", "-m", "sh", "-c", script, processes]);
+  const ended = once(left, "exit");
+  await until(() => readFileSync(processes, "utf8") !== "", { what: "a process in the cgroup" });
+  await t.throwsAsync(host.calls.state(host.container("half")), { message: "container half does not exist" });
+
+  await host.calls.delete(host.container("half"), { force: true });
+  t.deepEqual(await ended, [null, "SIGKILL"]);
+  t.false(existsSync(cgroup));
+  t.false(existsSync(join(root, "half")));
 });
