@@ -85,6 +85,8 @@ int null_stdio(int out, int err) {
 
 /* Takes off what Node put on this process, because the container's init would inherit it. */
 static void forget_caller(const struct work *work, int stderr_fd) {
+  static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  static char *environment[] = {path, NULL};
   struct rlimit files;
   sigset_t none;
   setsid(); /* a Ctrl-C is for the caller, not for a half-made container */
@@ -108,8 +110,7 @@ static void forget_caller(const struct work *work, int stderr_fd) {
     null_stdio(-1, stderr_fd);
   }
   close_all_but(work->keep, work->keep_count);
-  clearenv();
-  setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+  environ = environment; /* clearenv takes a lock that another thread may have held at the fork */
 }
 
 /* The child's child: does the work, says so with one byte, and stays. */
@@ -169,6 +170,7 @@ void __attribute__((noreturn)) __wrap_exit(int status) {
 }
 
 static void __attribute__((noreturn)) child(const struct work *work, struct answer *answer, int stderr_fd) {
+  forget_libcrun_lock();
   forget_caller(work, stderr_fd);
   if (work->stay != NULL) {
     answer->failure.result = fork_again(work, answer);

@@ -66,6 +66,7 @@ int check_id(const char *id, struct failure *failure);
 int parse_signal(const char *signal, struct failure *failure);
 void lock_libcrun(void);
 void unlock_libcrun(void);
+void forget_libcrun_lock(void);
 
 /* bundle.c */
 int load_bundle(libcrun_container_t **container, struct failure *failure);

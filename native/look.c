@@ -21,6 +21,11 @@ void unlock_libcrun(void) {
   pthread_mutex_unlock(&libcrun);
 }
 
+/* In a forked child: another thread of the caller may have held it, and is not here to give it back. */
+void forget_libcrun_lock(void) {
+  libcrun = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}
+
 int check_id(const char *id, struct failure *failure) {
   size_t length = strlen(id);
   bool is_good = length >= 1 && length <= 128 && isalnum((unsigned char)id[0]);
