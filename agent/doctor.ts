@@ -1,10 +1,11 @@
-import { accessSync, constants, existsSync, statfsSync } from "node:fs";
-import { dirname } from "node:path";
+import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { asNexcageError } from "../shared/errors.ts";
 import { formatSize } from "../shared/units.ts";
 import type { Paths } from "./paths.ts";
 import type { Runtime } from "./runtime.ts";
 import { readNames } from "./state/files.ts";
+import { keepMs } from "./state/journal.ts";
 
 /** One thing that was looked at. `failed`: containers cannot run, or cannot be kept. */
 export type Check = {
@@ -123,13 +124,23 @@ function checkSpace(path: string): Check {
   };
 }
 
+/** One that is older than a day was not removed, because something in it could not be settled. */
 function checkJournals(paths: Paths): Check {
-  const journals = readNames(paths.journals).filter((name) => name.endsWith(".jsonl"));
-  const locks = new Set(readNames(paths.lock));
-  // The lock's file is there while its agent lives, and after it was killed: a name is not proof enough.
-  const left = journals.filter((name) => !locks.has(`journal-${name.slice(0, -".jsonl".length)}`));
-  const message = `${journals.length} of agents, ${left.length} of them of agents that are gone`;
-  return { name: "journals", result: "ok", message };
+  const name = "journals";
+  const journals = readNames(paths.journals).filter((file) => file.endsWith(".jsonl"));
+  const old = journals.filter((file) => ageMs(join(paths.journals, file)) > keepMs);
+  if (old.length === 0) return { name, result: "ok", message: `${journals.length}, none older than a day` };
+  return {
+    name,
+    result: "warning",
+    message: `an operation that was cut off cannot be settled: ${old.join(", ")} in ${paths.journals}`,
+    hint: "to see why: nexcage-agent --log-level warn list",
+  };
+}
+
+function ageMs(path: string): number {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found === undefined ? 0 : Date.now() - found.mtimeMs;
 }
 
 async function checkContainers(runtime: Runtime, { signal }: { signal: AbortSignal }): Promise<Check[]> {

@@ -8,7 +8,7 @@ import type { Log } from "./log.ts";
 import { foreignOf, observedOf } from "./observe.ts";
 import type { Paths } from "./paths.ts";
 import type { LockFile } from "./state/lock.ts";
-import type { ContainerRecord, Records } from "./state/records.ts";
+import type { Records } from "./state/records.ts";
 import { openStateFiles } from "./state/state-file.ts";
 
 /**
@@ -132,16 +132,8 @@ export function openInspector({ paths, records, backends, lockFile, log }: Inspe
   };
 }
 
-export function notFound(id: ContainerId): NexcageError {
+function notFound(id: ContainerId): NexcageError {
   return new NexcageError("CONTAINER_NOT_FOUND", `container ${id} does not exist`, {
     hint: "to see what does: nexcage-agent list",
   });
 }
-
-/** A container as an operation finds it: its record is missing for one that we did not make. */
-export type Subject = {
-  id: ContainerId;
-  backend: Backend;
-  before: Observed;
-  record: ContainerRecord | undefined;
-};

@@ -1,13 +1,12 @@
 import type { Change } from "../../shared/container.ts";
 import { asNexcageError, NexcageError } from "../../shared/errors.ts";
 import type { ContainerId } from "../../shared/ids.ts";
-import type { Subject } from "../inspect.ts";
 import type { ChangeOptions } from "../runtime.ts";
 import { operate } from "./operate.ts";
 import type { Parts } from "./parts.ts";
 import { removeAll } from "./remove-all.ts";
-import { endLive } from "./running.ts";
-import { requireSubject } from "./subject.ts";
+import { endBeforeRemoval } from "./running.ts";
+import { requireSubject, type Subject } from "./subject.ts";
 
 export type DeleteOptions = ChangeOptions & {
   force?: boolean | undefined;
@@ -21,7 +20,7 @@ export function deleteContainer(parts: Parts, id: ContainerId, options: DeleteOp
     await attempt.begin();
     if (subject !== undefined) {
       await attempt.step("stopping");
-      await endLive(subject, options);
+      await endBeforeRemoval(subject, options);
     }
     await attempt.step("deleting");
     await removeAll(parts, id, attempt.step);

@@ -5,7 +5,7 @@ import { requireBackend } from "../backends/router.ts";
 import type { ChangeOptions } from "../runtime.ts";
 import { type Attempt, operate } from "./operate.ts";
 import type { Parts } from "./parts.ts";
-import { endLive, startAgain, watchStart } from "./running.ts";
+import { endBeforeRemoval, startAgain, watchStart } from "./running.ts";
 import { requireSubject } from "./subject.ts";
 
 export type MakeOptions = ChangeOptions & { start?: boolean | undefined };
@@ -41,7 +41,7 @@ export function replaceContainer(parts: Parts, spec: ContainerSpec, options: Mak
       if (wasRunning) await startAgain(parts, id, { signal: AbortSignal.timeout(undoTimeoutMs) });
       await inspector.settled(id);
     });
-    await endLive(old, options);
+    await endBeforeRemoval(old, options);
     attempt.undo(() => old.backend.restore(id));
     await attempt.step("retiring");
     await old.backend.retire(id);

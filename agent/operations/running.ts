@@ -3,8 +3,8 @@ import type { ContainerId } from "../../shared/ids.ts";
 import { defaultStopGracePeriodMs } from "../../shared/spec.ts";
 import type { Backend } from "../backends/backend.ts";
 import { requireBackend } from "../backends/router.ts";
-import type { Subject } from "../inspect.ts";
 import type { Parts } from "./parts.ts";
+import type { Subject } from "./subject.ts";
 
 /* What operations and their undoing do to a container that runs, or is to run. */
 
@@ -41,6 +41,13 @@ export async function endLive({ id, backend, before, record }: Subject, options:
       hint: `does a process hang in the kernel? ps -o pid,stat,wchan -p ${pid}`,
     },
   );
+}
+
+/** For who removes it next, which ends it at once: only what runs, and may take its time, is stopped first. */
+export async function endBeforeRemoval(subject: Subject, options: StopOptions): Promise<void> {
+  const { status } = subject.before.state;
+  const isLive = status === "running" || status === "paused";
+  if (isLive && options.gracePeriodMs !== 0) await endLive(subject, options);
 }
 
 /** A container that ends by itself just now needs no signal any more. */

@@ -1,8 +1,18 @@
+import type { Observed } from "../../shared/container.ts";
 import { NexcageError } from "../../shared/errors.ts";
 import type { ContainerId } from "../../shared/ids.ts";
+import type { Backend } from "../backends/backend.ts";
 import { requireBackend } from "../backends/router.ts";
-import type { Subject } from "../inspect.ts";
+import type { ContainerRecord } from "../state/records.ts";
 import type { Parts } from "./parts.ts";
+
+/** A container as an operation finds it; one that we did not make has no record. */
+export type Subject = {
+  id: ContainerId;
+  backend: Backend;
+  before: Observed;
+  record: ContainerRecord | undefined;
+};
 
 /**
  * The container that an operation is about.

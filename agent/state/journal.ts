@@ -34,7 +34,8 @@ export type Journal = AsyncDisposable & {
 /** An operation that has begun and not ended, and when it began. */
 export type CutOff = Intent & { at: string };
 
-const keepMs = 24 * 60 * 60 * 1_000;
+/** So long an operation's result can be asked for again. */
+export const keepMs = 24 * 60 * 60 * 1_000;
 
 export type JournalOptions = {
   paths: Paths;

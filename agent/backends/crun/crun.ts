@@ -1,5 +1,3 @@
-import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Features, LogLine, ProcessInfo } from "../../../shared/container.ts";
 import { asNexcageError, NexcageError } from "../../../shared/errors.ts";
@@ -11,16 +9,13 @@ import type { Paths } from "../../paths.ts";
 import { readProcess } from "../../state/process.ts";
 import { readLogs } from "../../supervise/logs.ts";
 import type { Backend, ExecRequest, ExecSession, Live, LogRequest, OnStep } from "../backend.ts";
-import { bundleConfig } from "./bundle.ts";
-import type { OciConfig } from "./config.ts";
 import { execIn } from "./exec.ts";
 import { bringBack, dropAside, forgetEnd, makeFolders, putAside, removeFiles } from "./files.ts";
 import { resourcesUpdate } from "./limits.ts";
 import { containerIds, isWatched, lookAt, monitorName } from "./look.ts";
 import type { ContainerRef, Native } from "./native.ts";
-import { imageConfig } from "./prepare.ts";
 import { processesOf } from "./processes.ts";
-import { hasOverlay, makeRootfs, type Rootfs, rootfsIn } from "./rootfs.ts";
+import { configOf, overlayTrial, provision } from "./provision.ts";
 
 export type CrunOptions = {
   paths: Paths;
@@ -44,10 +39,11 @@ const longestPollMs = 25;
 export class CrunBackend implements Backend {
   readonly name = "crun";
   readonly #options: CrunOptions;
-  #canOverlay: Promise<boolean> | undefined;
+  readonly #canOverlay: (bundle: string) => Promise<boolean>;
 
   constructor(options: CrunOptions) {
     this.#options = options;
+    this.#canOverlay = overlayTrial(options);
   }
 
   async features(): Promise<Features["backends"][number]> {
@@ -91,7 +87,7 @@ export class CrunBackend implements Backend {
 
   async check(spec: ContainerSpec): Promise<void> {
     await this.#options.native();
-    await this.#config(spec);
+    await configOf(spec, this.#options);
   }
 
   async create(
@@ -108,7 +104,7 @@ export class CrunBackend implements Backend {
       undo.defer(() => removeFiles(id, paths));
     } else await forgetEnd(id, paths);
     await makeFolders(id, paths);
-    const rootfs = await this.#makeFiles(spec, { signal });
+    const rootfs = await provision(spec, { ...this.#options, canOverlay: this.#canOverlay, signal });
     await onStep("creating");
     await native.create(this.#ref(id), {
       bundle: paths.bundle(id),
@@ -228,53 +224,6 @@ export class CrunBackend implements Backend {
 
   #ref(id: ContainerId): ContainerRef {
     return { root: this.#options.paths.crunRoot, id };
-  }
-
-  /** Writes config.json, and gives an image's container its files where it has none. */
-  async #makeFiles(spec: ContainerSpec, { signal }: Waiting): Promise<Rootfs | undefined> {
-    const { paths, images } = this.#options;
-    const bundle = paths.bundle(spec.id);
-    let rootfs: Rootfs | undefined;
-    await mkdir(bundle, { recursive: true, mode: 0o700 });
-    if (spec.source.kind === "image") {
-      const store = await images();
-      const image = await store.rootfs(spec.source.digest);
-      const has = hasOverlay(bundle);
-      rootfs = rootfsIn(bundle, image, { overlay: has ?? (await this.#overlay(bundle)) });
-      if (has === undefined) await makeRootfs(image, rootfs, { signal });
-    }
-    const config = await this.#config(spec);
-    await writeFile(join(bundle, "config.json"), JSON.stringify(config), { mode: 0o600 });
-    return rootfs;
-  }
-
-  async #config(spec: ContainerSpec): Promise<OciConfig> {
-    const { paths, images } = this.#options;
-    const cgroupsPath = paths.cgroup(spec.id);
-    if (spec.source.kind === "bundle")
-      return await bundleConfig(spec, { bundle: spec.source.path, cgroupsPath });
-    const imagePath = await (await images()).rootfs(spec.source.digest);
-    return await imageConfig(spec, {
-      rootfsPath: join(paths.bundle(spec.id), "rootfs"),
-      imagePath,
-      cgroupsPath,
-    });
-  }
-
-  /** Tried once, in a container's own folder: who is killed meanwhile leaves nothing that does not go with it. */
-  #overlay(bundle: string): Promise<boolean> {
-    this.#canOverlay ??= this.#tryOverlay(bundle).catch((error: unknown) => {
-      this.#canOverlay = undefined; // a full disk is no answer
-      throw error;
-    });
-    return this.#canOverlay;
-  }
-
-  async #tryOverlay(bundle: string): Promise<boolean> {
-    const native = await this.#options.native();
-    const isPossible = await native.canOverlay(bundle);
-    if (!isPossible) this.#options.log.warn({}, "no overlays here: each container gets a copy of its image");
-    return isPossible;
   }
 
   /** The monitor ends by itself, with the last output and the exit record; its files are needed no more. */

@@ -7,6 +7,7 @@ import type { Paths } from "../../paths.ts";
 import { readNames, readText } from "../../state/files.ts";
 import { findProcess, type ProcessStat, readProcess } from "../../state/process.ts";
 import type { Live } from "../backend.ts";
+import { ExitRecord } from "./exit-record.ts";
 
 /*
  * What a container is doing, from the files of libcrun 1.21, our monitor and the kernel, without libcrun:
@@ -15,15 +16,6 @@ import type { Live } from "../backend.ts";
 
 /** `<root>/<id>/status`, as libcrun writes it when the container is made. */
 const Status = z.object({ pid: z.int(), "process-start-time": z.int(), "cgroup-path": z.string() });
-
-/** As native/monitor.c writes it. */
-const ExitRecord = z.object({
-  exitCode: z.int().optional(),
-  signal: z.int().optional(),
-  lost: z.boolean().optional(),
-  oomKilled: z.boolean(),
-  finishedAt: z.iso.datetime(),
-});
 
 /** The parent of a container's init, cut at 15 bytes as the kernel has it. */
 export const monitorName = "nexcage-monitor";
@@ -37,11 +29,11 @@ export function lookAt(id: ContainerId, paths: Paths): Live | undefined {
   if (init === undefined) {
     if (existsSync(folder)) return { status: "creating", pid: 0 };
     // The host went down after it had ended.
-    const ending = readEnding(id, paths);
+    const ending = readEnding(id, paths, undefined);
     return ending === undefined ? undefined : { status: "stopped", pid: 0, ...ending };
   }
   const living = findProcess(init.pid, init.startTicks);
-  if (living === undefined) return { status: "stopped", pid: 0, ...endOf(id, paths) };
+  if (living === undefined) return { status: "stopped", pid: 0, ...endOf(id, init, paths) };
   const status = existsSync(join(folder, "exec.fifo"))
     ? "created"
     : isFrozen(init.cgroup)
@@ -81,17 +73,28 @@ function watchOf(id: ContainerId, status: Live["status"], init: ProcessStat, pat
   return { monitor: status === "created" ? "alive" : "lost" };
 }
 
-function endOf(id: ContainerId, paths: Paths): Pick<Live, "exit" | "monitor"> {
-  const ending = readEnding(id, paths);
+function endOf(id: ContainerId, init: Init, paths: Paths): Pick<Live, "exit" | "monitor"> {
+  const ending = readEnding(id, paths, init);
   if (ending !== undefined) return ending;
   return { monitor: isWatched(id, paths) ? "alive" : "lost" };
 }
 
-function readEnding(id: ContainerId, paths: Paths): { exit: Exit; monitor?: "lost" } | undefined {
+/** How a container ended: this init of it, where there is one still to be told apart. */
+function readEnding(
+  id: ContainerId,
+  paths: Paths,
+  init: Init | undefined,
+): { exit: Exit; monitor?: "lost" } | undefined {
   const record = parse(ExitRecord, readText(paths.exit(id)));
   if (record === undefined) return undefined;
-  const { lost, oomKilled, ...end } = record;
-  const exit: Exit = { ...end, ...(oomKilled && { oomKilled }) };
+  const { exitCode, signal, oomKilled, finishedAt, lost, pid, startTime } = record;
+  if (init !== undefined && (pid !== init.pid || startTime !== init.startTicks)) return undefined;
+  const exit: Exit = {
+    ...(exitCode !== undefined && { exitCode }),
+    ...(signal !== undefined && { signal }),
+    ...(oomKilled && { oomKilled }),
+    finishedAt,
+  };
   return lost === true ? { exit, monitor: "lost" } : { exit };
 }
 
