@@ -7,6 +7,7 @@ import { type Bed, makeBed } from "../e2e/bed.ts";
 import { whyNoHosts } from "../hosts/hosts.ts";
 import type { FloorOptions } from "./floor.ts";
 import { type Benchmark, fasterThan, interleave, type Row, within } from "./measure.ts";
+import { must } from "./workstation.ts";
 
 const containersPerHost = 10;
 const node = join(dist, "lib/nexcage/node");
@@ -29,12 +30,12 @@ async function measureOn(
   const ids = Array.from({ length: containersPerHost }, (_, index) => `app${index + 1}`);
   const container = { mode: "global", command: ["sleep", "100000"] };
   await bed.writeFleet(Object.fromEntries(ids.map((id) => [id, container])));
-  await mustApply(bed);
+  await must(bed, "fleet", "apply");
   const floor = await prepareFloor(bed);
-  const ours = () => mustApply(bed);
-  const shell = () => askByShell(bed, ids);
+  const ours = { run: () => must(bed, "fleet", "apply") };
+  const shell = { run: () => askByShell(bed, ids) };
   const medians = await interleave(
-    { ours, floor: () => execa(node, floor), ...(withShell && { shell }) },
+    { ours, floor: { run: () => execa(node, floor) }, ...(withShell && { shell }) },
     { rounds },
   );
   const what = `no-op apply, ${hostCount} hosts × ${containersPerHost} containers`;
@@ -50,11 +51,6 @@ async function measureOn(
   return [fasterThan({ name, ...measured, peer: medians.shell }, 5), ...rows];
 }
 
-async function mustApply(bed: Bed): Promise<void> {
-  const { exitCode, stdout, stderr } = await bed.nexcage("fleet", "apply");
-  if (exitCode !== 0) throw new Error(`fleet apply ended with ${exitCode}: ${stderr}${stdout}`);
-}
-
 async function askByShell({ hosts }: Bed, ids: string[]): Promise<void> {
   const script = `config=$1; shift
 for host in ${hosts.hosts.map(({ name }) => name).join(" ")}; do
@@ -64,7 +60,7 @@ done`;
 }
 
 /** The floor as one file, so that it starts as fast as it can; its arguments for Node. */
-export async function prepareFloor({ folder, hosts }: Bed): Promise<string[]> {
+async function prepareFloor({ folder, hosts }: Bed): Promise<string[]> {
   const program = join(folder, "floor.cjs");
   await build({
     entryPoints: [join(import.meta.dirname, "floor.ts")],

@@ -6,11 +6,14 @@ import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { getBorderCharacters, table } from "table";
 import { apply } from "./apply.ts";
+import { create } from "./create.ts";
 import type { Benchmark, Row } from "./measure.ts";
+import { memory } from "./memory.ts";
 import { native } from "./native.ts";
 import { plan } from "./plan.ts";
+import { upload } from "./upload.ts";
 
-const benchmarks: Benchmark[] = [native, apply, plan];
+const benchmarks: Benchmark[] = [native, apply, create, upload, memory, plan];
 
 async function main(): Promise<void> {
   const { values } = parseArgs({

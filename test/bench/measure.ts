@@ -54,18 +54,24 @@ export async function timed(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - startedMs;
 }
 
+/** Work whose time counts, and what puts back, uncounted, how it was before. */
+export type Subject = { run(): Promise<unknown>; undo?(): Promise<unknown> };
+
 /**
  * The medians, in ms, of subjects that run in turn: what slows the machine down for a while slows all of
  * them. Each runs once before it counts, and who is first changes from round to round.
  */
-export async function interleave<Subjects extends Record<string, () => Promise<unknown>>>(
+export async function interleave<Subjects extends Record<string, Subject>>(
   subjects: Subjects,
   { rounds }: { rounds: number },
 ): Promise<{ [Name in keyof Subjects]: number }> {
-  const all = Object.entries(subjects).map(([name, run]) => ({ name, run, times: [] as number[] }));
-  for (const { run } of all) await run();
-  for (let round = 0; round < rounds; round++)
-    for (const { run, times } of rotated(all, round)) times.push(await timed(run));
+  const all = Object.entries(subjects).map(([name, subject]) => ({ name, subject, times: [] as number[] }));
+  for (let round = -1; round < rounds; round++)
+    for (const { subject, times } of rotated(all, round + 1)) {
+      const ms = await timed(() => subject.run());
+      if (round >= 0) times.push(ms);
+      await subject.undo?.();
+    }
   // fromEntries loses the names
   return Object.fromEntries(all.map(({ name, times }) => [name, median(times)])) as {
     [Name in keyof Subjects]: number;

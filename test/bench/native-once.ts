@@ -9,8 +9,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { loadNative } from "../../agent/backends/crun/native.ts";
-import { imageConfig } from "../../agent/backends/crun/prepare.ts";
-import { ContainerSpec } from "../../shared/spec.ts";
+import { makeDefaultConfig } from "./config.ts";
 import { median, timed } from "./measure.ts";
 import type { NativeTimes } from "./native.ts";
 
@@ -122,16 +121,8 @@ async function lightConfig(id: string): Promise<Config> {
   };
 }
 
-/** What the agent makes for a container whose YAML says its command alone. */
-async function defaultConfig(id: string): Promise<Config> {
-  const spec = ContainerSpec.parse({
-    id,
-    runtime: "crun",
-    source: { kind: "image", digest: `sha256:${"0".repeat(64)}` },
-    command: ["/bin/sleep", "1000"],
-  });
-  return await imageConfig(spec, { rootfsPath: rootfs, imagePath: rootfs, cgroupsPath: `/bench-${id}` });
-}
+const defaultConfig = (id: string): Promise<Config> =>
+  makeDefaultConfig({ id, command: ["/bin/sleep", "1000"], rootfsPath: rootfs, cgroupsPath: `/bench-${id}` });
 
 const { stdout } = await promisify(execFile)("crun", ["--version"]);
 const [, crunVersion = ""] = /crun version (\S+)/.exec(stdout) ?? [];
