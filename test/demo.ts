@@ -112,8 +112,11 @@ function changed(text: string): string {
   }, text);
 }
 
+let saidBefore = false;
+
 function say(text: string): void {
-  process.stdout.write(`\n--- ${text}\n`);
+  process.stdout.write(`${saidBefore ? "\n" : ""}--- ${text}\n`);
+  saidBefore = true;
 }
 
 await main();

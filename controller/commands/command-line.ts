@@ -33,7 +33,7 @@ export async function runCommandLine(words: string[]): Promise<number> {
     .demandCommand(1, "nexcage needs a command")
     .strict()
     .recommendCommands()
-    .parserConfiguration({ "populate--": true, "duplicate-arguments-array": true })
+    .parserConfiguration({ "populate--": true, "greedy-arrays": false, "duplicate-arguments-array": true })
     .version(false)
     .help()
     .alias("help", "h")

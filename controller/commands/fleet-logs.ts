@@ -5,7 +5,7 @@ export const fleetLogs = command({
   command: "logs <containers..>",
   describe: "Show what containers wrote, each line with its container's name where there are several",
   builder: (yargs) =>
-    fleetOptions(yargs)
+    fleetOptions(yargs, { short: [] })
       .positional("containers", {
         type: "string",
         array: true,
@@ -13,6 +13,7 @@ export const fleetLogs = command({
         describe: "web, web-*, db@pve1, '*'",
       })
       .option("follow", {
+        alias: "f",
         type: "boolean",
         default: false,
         describe: "go on with what they write from now on",

@@ -1,11 +1,14 @@
 import type { Argv } from "yargs";
 import { NexcageError } from "../../shared/errors.ts";
 
+/** What `--file` is for short: not `f` where users know that as `--follow`. */
+type ShortForm = { short?: string | string[] };
+
 /** The options that each command over files takes. */
-export function fileOptions<A>(yargs: Argv<A>) {
+export function fileOptions<A>(yargs: Argv<A>, { short = "f" }: ShortForm = {}) {
   return yargs
     .option("file", {
-      alias: "f",
+      alias: short,
       type: "string",
       array: true,
       requiresArg: true,
@@ -21,8 +24,8 @@ export function fileOptions<A>(yargs: Argv<A>) {
 }
 
 /** Those that each command over hosts takes beside them. */
-export function fleetOptions<A>(yargs: Argv<A>) {
-  return fileOptions(yargs)
+export function fleetOptions<A>(yargs: Argv<A>, short: ShortForm = {}) {
+  return fileOptions(yargs, short)
     .option("limit", {
       alias: "l",
       type: "string",

@@ -10,7 +10,7 @@ export function printJson(value: unknown): void {
 export function printError(thrown: unknown, { json }: { json: boolean }): number {
   const error = asNexcageError(thrown);
   if (json) printJson({ error });
-  else process.stderr.write(`nexcage: ${errorText(error)}\n`);
+  else process.stderr.write(`nexcage: ${errorText(error, { withCode: true })}\n`);
   if (error.code === "INTERNAL" && process.env.NEXCAGE_DEBUG)
     process.stderr.write(
       `${(thrown instanceof NexcageError ? thrown.cause : thrown) instanceof Error ? (error.stack ?? "") : ""}\n`,

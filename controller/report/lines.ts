@@ -81,9 +81,13 @@ function textOf(event: FleetEvent, { verbose }: { verbose: boolean }): string | 
   }
 }
 
-/** An error as a person reads it: message, the container's last lines, then the hint, each on its line. */
-export function errorText(error: NexcageError): string {
-  const { message, hint, details } = error;
+/**
+ * An error as a person reads it: message, where asked for with its code, the container's last lines, then
+ * the hint, each on its line.
+ */
+export function errorText(error: NexcageError, { withCode = false } = {}): string {
+  const { code, hint, details } = error;
+  const message = withCode ? `${error.message} [${code}]` : error.message;
   const lines = Array.isArray(details?.lastLines) ? details.lastLines.map((line) => `  | ${line}`) : [];
   return printable([message, ...lines, ...(hint === undefined ? [] : [`  hint: ${hint}`])].join("\n"));
 }

@@ -21,3 +21,11 @@ test("so is a wrong value of the agent's, with what may stand there", async (t) 
     message: /^Invalid values: Argument: format, Given: "xml", Choices: "table", "json"$/,
   });
 });
+
+test("logs takes -f for --follow, and elsewhere -f FILE takes one file: the selector after it is none", async (t) => {
+  for (const words of [
+    ["fleet", "logs", "-f", "web"],
+    ["fleet", "plan", "-f", "no-such.yaml", "web"],
+  ])
+    await t.throwsAsync(runCommandLine(words), { code: "INVALID_FILE", message: /does not exist/ });
+});

@@ -119,7 +119,7 @@ test("inventory check says that all is well, and names a rootfs that is not ther
   await using folder = await folderWith({ "inventory.yaml": inventory, "fleet.yaml": fleet });
   const without = await nexcage(folder.path, "inventory", "check");
   t.is(without.exitCode, 64);
-  t.is(without.stderr, `nexcage: fleet.yaml:5:17: rootfs ${folder.path}/r does not exist`);
+  t.is(without.stderr, `nexcage: fleet.yaml:5:17: rootfs ${folder.path}/r does not exist [INVALID_FILE]`);
   await mkdir(join(folder.path, "r"));
   const { exitCode, stdout, stderr } = await nexcage(folder.path, "inventory", "check");
   t.deepEqual(
@@ -135,7 +135,7 @@ test("inventory check exits 64 with a line for each mistake and no stack trace",
   t.is(stdout, "");
   t.is(
     stderr,
-    'nexcage: inventory.yaml:1:1: "hosts" is missing\ninventory.yaml:3:1: "hsots" is not a field of an inventory (did you mean "hosts"?)',
+    'nexcage: inventory.yaml:1:1: "hosts" is missing\ninventory.yaml:3:1: "hsots" is not a field of an inventory (did you mean "hosts"?) [INVALID_FILE]',
   );
 });
 
@@ -171,7 +171,7 @@ test("inventory explain prints file and line of each value, and refuses a host t
   t.regex(stdout, /^ssh\.connect_timeout +10s +built in$/m);
   const unknown = await nexcage(folder.path, "inventory", "explain", "pev1");
   t.is(unknown.exitCode, 64);
-  t.is(unknown.stderr, 'nexcage: there is no host "pev1"\n  hint: did you mean "pve1"?');
+  t.is(unknown.stderr, 'nexcage: there is no host "pev1" [SELECTION_EMPTY]\n  hint: did you mean "pve1"?');
 });
 
 test("schema prints what stands under inventory/schema", async (t) => {
