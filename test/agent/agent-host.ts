@@ -30,11 +30,14 @@ export type AgentHost = {
   shell(script: string): Promise<string>;
   /** Everything that a container leaves on a host, and nothing of journals, whose entries stay for a day. */
   leftovers(): Promise<string>;
-  /** Deletes all containers. */
+  /** Deletes all containers but the resident. */
   clear(): Promise<void>;
 };
 
 export const image = Digest.parse(`sha256:${"ab".repeat(32)}`);
+
+/** A container that tests may leave to those after them: it keeps the image from being pruned. */
+export const residentId = ContainerId.parse("resident");
 
 const programs = new Map<string, Promise<string>>();
 
@@ -133,11 +136,13 @@ async function startAgentHost(): Promise<{ agent: AgentHost } & AsyncDisposable>
     unsealedCommand: (...args) => host.exec([process.execPath, main, ...args]),
     leftovers: () => shell(leftoversScript),
     async clear() {
-      const all = await list();
-      const gone = all.map(({ id }): Operation => {
-        return { do: "delete", id, force: true, operationId: newOperation() };
-      });
-      if (gone.length > 0) await run(...gone);
+      // An agent takes longer to start than a look at the files.
+      const there = await shell("ls /var/lib/nexcage/containers /run/nexcage/.crun 2>/dev/null");
+      if (!there.split("\n").some((name) => /^[a-z]/.test(name) && !name.startsWith(residentId))) return;
+      const gone = (await list())
+        .filter(({ id }) => id !== residentId)
+        .map(({ id }): Operation => ({ do: "delete", id, force: true, operationId: newOperation() }));
+      await run(...gone);
     },
   };
   return { agent, [Symbol.asyncDispose]: () => running.stop() };

@@ -1,5 +1,12 @@
 import test from "ava";
-import { type AgentHost, makeSpec, newOperation, type Outcome, onAgentHost } from "./agent-host.ts";
+import {
+  type AgentHost,
+  makeSpec,
+  newOperation,
+  type Outcome,
+  onAgentHost,
+  residentId,
+} from "./agent-host.ts";
 
 const hostTest = onAgentHost(test);
 
@@ -7,11 +14,18 @@ const web = makeSpec("web");
 const newWeb = makeSpec("web", { environment: { VERSION: "2" } });
 const { id } = web;
 
-/** The image is used by another container as long as a test runs, so that it stays. */
-async function withKeeper(agent: AgentHost): Promise<string> {
-  await agent.run({ do: "create", spec: makeSpec("keeper"), operationId: newOperation() });
-  return await agent.leftovers();
+let clean: Promise<string> | undefined;
+
+/** What is on the host while there is nothing but a container that keeps the image. */
+function withResident(agent: AgentHost): Promise<string> {
+  clean ??= (async () => {
+    await agent.run({ do: "create", spec: makeSpec(residentId), operationId: newOperation() });
+    return await agent.leftovers();
+  })();
+  return clean;
 }
+
+const deletion = () => ({ do: "delete", id, force: true, operationId: newOperation() }) as const;
 
 function statusOf(outcome: Outcome | undefined): string | undefined {
   return outcome?.container?.state.status;
@@ -22,7 +36,7 @@ for (const step of createSteps)
   hostTest(
     `an agent killed before "${step}" of create leaves nothing half made, and the resend makes one`,
     async (t, agent) => {
-      const before = await withKeeper(agent);
+      const before = await withResident(agent);
       const create = { do: "create", spec: web, start: true, operationId: newOperation() } as const;
       t.deepEqual(await agent.run({ ...create, killAt: step }), [undefined]);
 
@@ -30,11 +44,10 @@ for (const step of createSteps)
       if (step === "ending") t.is(found?.state.status, "running", "only the telling was missing");
       else t.is(await agent.leftovers(), before);
 
-      const [resent, again] = await agent.run(create, create);
+      const [resent, again] = await agent.run(create, create, deletion());
       t.is(statusOf(resent), "running");
       t.is(again?.container?.state.pid, resent?.container?.state.pid, "and never twice");
       if (found !== undefined) t.is(resent?.container?.state.pid, found.state.pid);
-      await agent.run({ do: "delete", id, force: true, operationId: newOperation() });
       t.is(await agent.leftovers(), before);
     },
   );
@@ -43,7 +56,7 @@ for (const step of createSteps)
   hostTest(
     `an agent killed before "${step}" of start leaves a whole container, and the resend runs it`,
     async (t, agent) => {
-      const before = await withKeeper(agent);
+      const before = await withResident(agent);
       await agent.run(
         { do: "create", spec: web, start: true, operationId: newOperation() },
         { do: "stop", id, operationId: newOperation() },
@@ -53,12 +66,11 @@ for (const step of createSteps)
 
       const found = (await agent.list()).find((container) => container.id === id);
       t.not(found?.state.status, "creating");
-      const [resent, again] = await agent.run(start, start);
+      const [resent, again] = await agent.run(start, start, deletion());
       t.is(statusOf(resent), "running");
       t.is(again?.container?.state.pid, resent?.container?.state.pid);
       if (found?.state.status === "running")
         t.is(resent?.container?.state.pid, found.state.pid, "never twice");
-      await agent.run({ do: "delete", id, force: true, operationId: newOperation() });
       t.is(await agent.leftovers(), before);
     },
   );
@@ -68,7 +80,7 @@ for (const step of replaceSteps)
   hostTest(
     `an agent killed before "${step}" of replace leaves the old or the new one running`,
     async (t, agent) => {
-      const before = await withKeeper(agent);
+      const before = await withResident(agent);
       await agent.run({ do: "create", spec: web, start: true, operationId: newOperation() });
       const [, , , state] = await agent.run(
         { do: "stop", id, operationId: newOperation() },
@@ -87,31 +99,30 @@ for (const step of replaceSteps)
       const file = await agent.shell(`nsenter -t ${found?.state.pid} -m cat /data/file`);
       t.is(file, isNew ? "" : "kept", "with its files");
 
-      const [resent] = await agent.run(replace);
+      const [resent] = await agent.run(replace, deletion());
       t.is(statusOf(resent), "running");
       t.deepEqual(resent?.container?.spec, newWeb);
       if (isNew) t.is(resent?.container?.state.pid, found?.state.pid, "never twice");
-      await agent.run({ do: "delete", id, force: true, operationId: newOperation() });
       t.is(await agent.leftovers(), before);
     },
   );
 
 for (const step of ["begun", "stopping", "deleting", "forgetting", "ending"])
   hostTest(`an agent killed before "${step}" of delete: the next one finishes it`, async (t, agent) => {
-    const before = await withKeeper(agent);
+    const before = await withResident(agent);
     await agent.run({ do: "create", spec: web, start: true, operationId: newOperation() });
-    const deletion = { do: "delete", id, force: true, operationId: newOperation() } as const;
-    t.deepEqual(await agent.run({ ...deletion, killAt: step }), [undefined]);
+    const cut = deletion();
+    t.deepEqual(await agent.run({ ...cut, killAt: step }), [undefined]);
 
     await agent.list();
     t.is(await agent.leftovers(), before);
-    t.deepEqual(await agent.run(deletion), [{ changed: true }]);
+    t.deepEqual(await agent.run(cut), [{ changed: true }]);
     const [made] = await agent.run({ do: "create", spec: web, start: true, operationId: newOperation() });
     t.is(statusOf(made), "running");
   });
 
 hostTest("an agent killed at any moment of create and replace leaves nothing half made", async (t, agent) => {
-  const before = await withKeeper(agent);
+  const before = await withResident(agent);
   const create = { do: "create", spec: web, start: true } as const;
   const replace = { do: "replace", spec: newWeb, start: true } as const;
   for (let killAfterMs = 0; killAfterMs <= 210; killAfterMs += 30) {
@@ -134,7 +145,7 @@ hostTest("an agent killed at any moment of create and replace leaves nothing hal
     const [now] = (await agent.list()).filter((container) => container.id === id);
     t.is(now?.state.status, "running");
     t.deepEqual(now?.spec, newWeb);
-    await agent.run({ do: "delete", id, force: true, operationId: newOperation() });
+    await agent.run(deletion());
     t.is(await agent.leftovers(), before, `${killAfterMs} ms`);
   }
 });
