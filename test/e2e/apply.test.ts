@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { makeBed } from "./bed.ts";
 import { hostTest } from "./host-test.ts";
 
-const sleeper = { command: ["sleep", "1000"] };
+const sleeper = { command: ["sleep", "1000"], stop_grace_period: "0s" };
 
 hostTest("a fleet is planned, applied, found unchanged, edited, and applied again", async (t) => {
   t.timeout(180_000);
@@ -42,6 +42,7 @@ hostTest("a fleet is planned, applied, found unchanged, edited, and applied agai
   await bed.writeFleet(
     {
       web: {
+        ...sleeper,
         command: ["sleep", "2000"],
         replicas: 3,
         placement: { max_per_host: 1 },

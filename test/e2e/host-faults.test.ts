@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { makeBed } from "./bed.ts";
 import { hostTest } from "./host-test.ts";
 
-const sleeper = { command: ["sleep", "1000"] };
+const sleeper = { command: ["sleep", "1000"], stop_grace_period: "0s" };
 
 hostTest("a host that was rebooted shows its containers stopped, and apply brings them back", async (t) => {
   t.timeout(120_000);
