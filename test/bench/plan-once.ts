@@ -66,7 +66,7 @@ process.stdout.write(JSON.stringify({ ms, peakMegabytes: process.resourceUsage()
 
 function desiredOf(): Desired[] {
   const documents = Object.entries({ "inventory.yaml": inventory, "fleet.yaml": fleet }).flatMap(
-    ([file, text]) => parseDocuments(text, { file, path: `/work/${file}`, environment: {}, report }),
+    ([file, text]) => parseDocuments(text, { file, path: `/srv/shop/${file}`, environment: {}, report }),
   );
   const resolved = resolve(documents, { home: "/root", report });
   return select(resolved, { containers: [] }).wanted.map(({ spec, ...rest }) => {

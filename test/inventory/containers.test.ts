@@ -15,7 +15,7 @@ test("what a container does not say is not in its spec, so that a later default 
       {
         id: "web",
         runtime: "crun",
-        source: { kind: "rootfs", path: "/work/r", place: { file: "fleet.yaml", line: 10, column: 17 } },
+        source: { kind: "rootfs", path: "/srv/shop/r", place: { file: "fleet.yaml", line: 10, column: 17 } },
         command: ["/bin/app", "8080"],
       },
     ],

@@ -84,7 +84,7 @@ test("paths of keys go from the folder of their file, and ~/ is the home folder"
     inventory("pve1: {ssh: {identity_file: [./keys/id, ~/.ssh/id], known_hosts: /etc/kh}}"),
   );
   t.like(hosts[0]?.connection, {
-    identityFiles: ["/work/keys/id", "/home/me/.ssh/id"],
+    identityFiles: ["/srv/shop/keys/id", "/home/me/.ssh/id"],
     knownHosts: ["/etc/kh"],
   });
 });

@@ -11,7 +11,7 @@ export function read(
   const report = (place: { file: string; line: number; column: number }, message: string, hint?: string) => {
     mistakes.push(`${formatPlace(place)}: ${message}${hint === undefined ? "" : ` · ${hint}`}`);
   };
-  const documents = parseDocuments(text, { file, path: `/work/${file}`, environment, report });
+  const documents = parseDocuments(text, { file, path: `/srv/shop/${file}`, environment, report });
   return { ...resolve(documents, { home: "/home/me", report }), mistakes };
 }
 
