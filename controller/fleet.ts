@@ -4,6 +4,7 @@ import type { Features, LockHolder } from "../shared/container.ts";
 import { asNexcageError, type ErrorCode, NexcageError } from "../shared/errors.ts";
 import { limits, type Method, type Params, type Result } from "../shared/protocol.ts";
 import { formatDuration } from "../shared/units.ts";
+import { untilAborted } from "./abort.ts";
 import type { Emit } from "./events.ts";
 import type { Host } from "./inventory/model.ts";
 import { type AgentSession, openSession, type RequestOptions, type StreamSink } from "./session.ts";
@@ -18,7 +19,7 @@ export type FleetOptions = {
   forks: number;
   emit: Emit;
   signal: AbortSignal;
-  /** How long a host that was lost is tried again, in ms. */
+  /** How long a host that was lost is tried again before it is given up, in ms. */
   reconnectMs?: number;
   /** How long to wait before each try, in ms. */
   retryMs?: number;
@@ -93,14 +94,18 @@ const comingBack: ReadonlySet<ErrorCode> = new Set([...lost, "HOST_UNREACHABLE",
 /** An agent that is lost so often over one request is lost because of it. */
 const maxLosses = 3;
 
+type Link = { transport: Transport; session: AgentSession };
+
 /**
  * The agent on one host for the length of a command. When it is lost it is started again, with the lock
- * that it held, and what was asked is asked again: changes carry operation ids, so they happen once.
+ * that it held, and what was asked is asked again: changes carry operation ids, so they happen once. A
+ * host that does not come back is given up once for all: whatever else is asked of it fails at once.
  */
 export class HostAgent implements AsyncDisposable {
   readonly host: Host;
   readonly #options: FleetOptions;
-  #open: Promise<{ transport: Transport; session: AgentSession }> | undefined;
+  /** What all requests share; once rejected it stays so. */
+  #link: Promise<Link> | undefined;
   #features: Features | undefined;
   #lock: { fleet: string; holder: LockHolder } | undefined;
   readonly #acknowledged: Params<"operation/acknowledge">["operationIds"] = [];
@@ -120,7 +125,7 @@ export class HostAgent implements AsyncDisposable {
     const { emit } = this.#options;
     const startedMs = performance.now();
     emit({ kind: "host.connecting", host: this.host.name });
-    const { session } = await this.#session(this.#options.signal);
+    const { session } = await this.#linked();
     this.#features = session.features;
     const durationMs = performance.now() - startedMs;
     emit({ kind: "host.ready", host: this.host.name, features: session.features, durationMs });
@@ -131,29 +136,18 @@ export class HostAgent implements AsyncDisposable {
    * @throws {NexcageError} the agent's own; `AGENT_LOST` or `CONNECTION_LOST` when it did not come back
    */
   async request<M extends Method>(method: M, params: Params<M>, options: RequestOptions): Promise<Result<M>> {
-    const { reconnectMs = 60_000, retryMs = 250, emit } = this.#options;
-    let deadline: number | undefined;
-    for (let losses = 0; ; ) {
+    for (let losses = 1; ; losses += 1) {
+      const link = this.#linked();
+      const { session } = await untilAborted(link, options.signal);
       try {
-        const { session } = await this.#session(options.signal);
-        if (deadline !== undefined) emit({ kind: "host.back", host: this.host.name });
-        deadline = undefined;
         const result = await this.#ask(session, method, params, options);
         if ("operationId" in params) this.#acknowledged.push(params.operationId);
         return result;
       } catch (cause) {
         const error = asNexcageError(cause);
-        const retried = deadline === undefined ? lost : comingBack;
-        if (!retried.has(error.code) || options.signal.aborted) throw error;
-        if (deadline === undefined) {
-          losses += 1;
-          if (losses >= maxLosses) throw error;
-          emit({ kind: "host.lost", host: this.host.name, error });
-          deadline = performance.now() + reconnectMs;
-        }
-        if (performance.now() > deadline) throw error;
-        await this.#forget();
-        await sleep(retryMs * (1 + Math.random()), undefined, { signal: options.signal });
+        if (!lost.has(error.code) || losses === maxLosses || options.signal.aborted) throw error;
+        // Of all whose request was lost with this link, the first one replaces it.
+        if (this.#link === link) this.#link = this.#reconnect(link, error);
       }
     }
   }
@@ -167,7 +161,7 @@ export class HostAgent implements AsyncDisposable {
       onStream?: (stream: number, session: AgentSession) => void;
     },
   ): Promise<Result<M>> {
-    const { session } = await this.#session(options.signal);
+    const { session } = await untilAborted(this.#linked(), options.signal);
     const stream = session.openStream(options.sink);
     const request = { ...params, stream } as Params<M>; // what Omit took out is put back
     const answer = session.request(method, request, options);
@@ -181,7 +175,7 @@ export class HostAgent implements AsyncDisposable {
     remotePath: string,
     options: Parameters<Transport["upload"]>[2],
   ): Promise<boolean> {
-    const { transport } = await this.#session(options.signal);
+    const { transport } = await untilAborted(this.#linked(), options.signal);
     return await transport.upload(localPath, remotePath, options);
   }
 
@@ -203,11 +197,11 @@ export class HostAgent implements AsyncDisposable {
 
   /** Lets the agent forget the results that have arrived, and closes the connection. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const open = this.#open;
-    this.#open = undefined;
-    if (open === undefined) return;
+    const link = this.#link;
+    this.#link = undefined;
+    if (link === undefined) return;
     try {
-      const { transport, session } = await open;
+      const { transport, session } = await link;
       const operationIds = this.#acknowledged.splice(0);
       if (operationIds.length > 0)
         await session
@@ -216,7 +210,7 @@ export class HostAgent implements AsyncDisposable {
       await session[Symbol.asyncDispose]();
       await transport[Symbol.asyncDispose]();
     } catch {
-      // It never opened, which was reported where it failed.
+      // It never opened or was given up, which was reported where it failed.
     }
   }
 
@@ -248,14 +242,13 @@ export class HostAgent implements AsyncDisposable {
     }
   }
 
-  /** The open session; a new one where there is none or the last one has ended. */
-  #session(signal: AbortSignal): Promise<{ transport: Transport; session: AgentSession }> {
-    this.#open ??= this.#connect(signal);
-    return this.#open;
+  #linked(): Promise<Link> {
+    this.#link ??= this.#connect();
+    return this.#link;
   }
 
-  async #connect(signal: AbortSignal): Promise<{ transport: Transport; session: AgentSession }> {
-    const { connect, emit, retryMs = 250 } = this.#options;
+  async #connect(): Promise<Link> {
+    const { connect, emit, retryMs = 250, signal } = this.#options;
     const { name, agentPath } = this.host;
     await using undo = new AsyncDisposableStack();
     const transport = undo.use(await connect(this.host, { signal }));
@@ -273,14 +266,29 @@ export class HostAgent implements AsyncDisposable {
     return { transport, session };
   }
 
-  async #forget(): Promise<void> {
-    const open = this.#open;
-    this.#open = undefined;
-    // What is lost already is closed as far as it still can be.
-    await open?.then(
-      ({ transport }) => transport[Symbol.asyncDispose](),
-      () => {},
-    );
+  /** @throws {NexcageError} the code of `why` when the host is given up */
+  async #reconnect(broken: Promise<Link>, why: NexcageError): Promise<Link> {
+    const { emit, reconnectMs = 60_000, retryMs = 250, signal } = this.#options;
+    const { name } = this.host;
+    emit({ kind: "host.lost", host: name, error: why });
+    const deadline = performance.now() + reconnectMs;
+    await (await broken).transport[Symbol.asyncDispose]();
+    for (;;) {
+      await sleep(retryMs * (1 + Math.random()), undefined, { signal });
+      try {
+        const link = await this.#connect();
+        emit({ kind: "host.back", host: name });
+        return link;
+      } catch (cause) {
+        const error = asNexcageError(cause);
+        if (comingBack.has(error.code) && performance.now() < deadline) continue;
+        throw new NexcageError(
+          why.code,
+          `${name} was lost in the middle (${why.message}) and could not be reached again: ${error.message}`,
+          { hint: "what was done there stays done; apply again when the host is back", cause: error },
+        );
+      }
+    }
   }
 }
 
