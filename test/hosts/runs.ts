@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { link, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
@@ -133,7 +134,7 @@ function recordPath(id: number): string {
 
 /** False when another run has this number: `link` makes the whole record appear at once, or not at all. */
 async function writeRecord(run: Run): Promise<boolean> {
-  const draft = join(recordsDir, `.${run.id}.${process.pid}`);
+  const draft = join(recordsDir, `.${run.id}.${randomUUID()}`);
   await writeFile(draft, JSON.stringify(run));
   try {
     await link(draft, recordPath(run.id));
