@@ -60,7 +60,7 @@ export async function openFleet(hosts: Host[], options: FleetOptions): Promise<O
     unreachable,
     async drop(host, error) {
       const agent = agents.get(host);
-      agents.delete(host);
+      if (!agents.delete(host)) return;
       unreachable.set(host, error);
       emit({ kind: "host.unreachable", host, error });
       await agent?.[Symbol.asyncDispose]();
@@ -133,7 +133,8 @@ export class HostAgent implements AsyncDisposable {
 
   /**
    * Asks the agent, through as many connections as it takes.
-   * @throws {NexcageError} the agent's own; `AGENT_LOST` or `CONNECTION_LOST` when it did not come back
+   * @throws {NexcageError} the agent's own; `HOST_UNREACHABLE` when it was lost and did not come back,
+   * `AGENT_LOST` or `CONNECTION_LOST` when it came back and was lost again over the same request
    */
   async request<M extends Method>(method: M, params: Params<M>, options: RequestOptions): Promise<Result<M>> {
     for (let losses = 1; ; losses += 1) {
@@ -266,7 +267,7 @@ export class HostAgent implements AsyncDisposable {
     return { transport, session };
   }
 
-  /** @throws {NexcageError} the code of `why` when the host is given up */
+  /** @throws {NexcageError} `HOST_UNREACHABLE` when the host is given up */
   async #reconnect(broken: Promise<Link>, why: NexcageError): Promise<Link> {
     const { emit, reconnectMs = 60_000, retryMs = 250, signal } = this.#options;
     const { name } = this.host;
@@ -283,9 +284,12 @@ export class HostAgent implements AsyncDisposable {
         const error = asNexcageError(cause);
         if (comingBack.has(error.code) && performance.now() < deadline) continue;
         throw new NexcageError(
-          why.code,
-          `${name} was lost in the middle (${why.message}) and could not be reached again: ${error.message}`,
-          { hint: "what was done there stays done; apply again when the host is back", cause: error },
+          "HOST_UNREACHABLE",
+          `${name} was lost (${why.message}) and did not come back: ${error.message}`,
+          {
+            hint: "what was done there stays done, what was cut off is mended by the next apply",
+            cause: error,
+          },
         );
       }
     }

@@ -52,10 +52,7 @@ export async function apply(options: ApplyOptions): Promise<FleetOutcome & { pla
   if (changes.length === 0) return { plan, changes: [], unreachable: opened.unreachable, interrupted: false };
 
   const { ready, failed } = await uploadImages(changes, options);
-  const outcomes = [
-    ...failed,
-    ...(await runChanges(ready, { ...options, fleet: fleet.name, agents: opened.agents })),
-  ];
+  const outcomes = [...failed, ...(await runChanges(ready, { ...options, fleet: fleet.name }))];
   const settled = signal.aborted ? outcomes : await reportEarlyExits(outcomes, options);
   if (!signal.aborted) await pruneImages([...opened.agents.values()], { signal });
   return { plan, changes: settled, unreachable: opened.unreachable, interrupted: signal.aborted };

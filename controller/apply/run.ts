@@ -3,13 +3,13 @@ import type { Observed } from "../../shared/container.ts";
 import { asNexcageError, NexcageError } from "../../shared/errors.ts";
 import type { OperationId } from "../../shared/ids.ts";
 import type { Emit } from "../events.ts";
-import type { HostAgent } from "../fleet.ts";
+import type { HostAgent, OpenFleet } from "../fleet.ts";
 import type { ChangeOutcome } from "../outcome.ts";
 import { keyOf, type PlannedChange } from "../plan/model.ts";
 
 export type RunOptions = {
   fleet: string;
-  agents: ReadonlyMap<string, HostAgent>;
+  opened: OpenFleet;
   newOperationId: () => OperationId;
   emit: Emit;
   signal: AbortSignal;
@@ -17,13 +17,13 @@ export type RunOptions = {
 
 /**
  * Carries out the changes of a plan: each after those that it waits for, so many at once on a host as it
- * takes. One that fails takes along only what depends on it. Interrupted, it starts nothing more and
- * waits for what is in flight.
+ * takes. One that fails takes along only what depends on it; a host that is lost, what was still to be
+ * done there. Interrupted, it starts nothing more and waits for what is in flight.
  */
 export async function runChanges(changes: PlannedChange[], options: RunOptions): Promise<ChangeOutcome[]> {
-  const { agents, signal } = options;
+  const { opened, signal } = options;
   const queues = new Map(
-    [...agents].map(([name, agent]) => [name, new PQueue({ concurrency: agent.host.hostParallel })]),
+    [...opened.agents].map(([name, agent]) => [name, new PQueue({ concurrency: agent.host.hostParallel })]),
   );
   const outcomes = new Map<string, Promise<ChangeOutcome>>();
   const planned = new Map(changes.map((change) => [keyOf(change), change]));
@@ -43,14 +43,12 @@ export async function runChanges(changes: PlannedChange[], options: RunOptions):
       if (outcome.kind === "done") continue;
       return skip(change, `${keyOf(outcome.change)} comes first, and was not done`, options);
     }
-    const agent = agents.get(change.host);
-    const queue = queues.get(change.host);
-    if (agent === undefined || queue === undefined)
-      return skip(change, `${change.host} could not be reached`, options);
-    const outcome = await queue.add(async () =>
-      signal.aborted ? skip(change, "interrupted", options) : await runChange(change, agent, options),
-    );
-    return outcome ?? skip(change, "interrupted", options);
+    const outcome = await queues.get(change.host)?.add(async () => {
+      if (signal.aborted) return skip(change, "interrupted", options);
+      const agent = opened.agents.get(change.host);
+      return agent === undefined ? undefined : await runChange(change, agent, options);
+    });
+    return outcome ?? skip(change, `${change.host} could not be reached`, options);
   }
 
   return await Promise.all(changes.map(outcomeOf));
@@ -66,7 +64,7 @@ async function runChange(
   agent: HostAgent,
   options: RunOptions,
 ): Promise<ChangeOutcome> {
-  const { emit } = options;
+  const { emit, opened } = options;
   emit({ kind: "change.started", change });
   const startedMs = performance.now();
   try {
@@ -78,6 +76,7 @@ async function runChange(
     const error = asNexcageError(cause);
     const durationMs = performance.now() - startedMs;
     emit({ kind: "change.failed", change, error, durationMs });
+    if (error.code === "HOST_UNREACHABLE") await opened.drop(change.host, error);
     return { kind: "failed", change, error, durationMs };
   }
 }

@@ -62,7 +62,7 @@ function lifecycle(kind: Extract<ChangeKind, "start" | "stop" | "delete">, descr
         const outcome = {
           changes: await runChanges(changes, {
             fleet: fleet.name,
-            agents: opened.agents,
+            opened,
             newOperationId,
             emit,
             signal,
