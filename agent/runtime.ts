@@ -71,8 +71,8 @@ export interface Runtime extends AsyncDisposable {
   ps(id: ContainerId, options: Waiting): Promise<ProcessInfo[]>;
 
   /**
-   * With `start` it is started in the same operation. That it ends at once is no error: the answer shows
-   * it stopped, and how.
+   * With `start` it is started in the same operation. The answer is how it was right then; whether it
+   * lives on is for who looks again.
    * @throws {NexcageError} `CONTAINER_EXISTS`, and what Backend's `create` throws; then nothing of it is left
    */
   create(spec: ContainerSpec, options: ChangeOptions & { start?: boolean | undefined }): Promise<Change>;

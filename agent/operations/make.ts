@@ -5,7 +5,7 @@ import { requireBackend } from "../backends/router.ts";
 import type { ChangeOptions } from "../runtime.ts";
 import { type Attempt, operate } from "./operate.ts";
 import type { Parts } from "./parts.ts";
-import { endBeforeRemoval, startAgain, watchStart } from "./running.ts";
+import { endBeforeRemoval, startAgain } from "./running.ts";
 import { requireSubject } from "./subject.ts";
 
 export type MakeOptions = ChangeOptions & { start?: boolean | undefined };
@@ -104,5 +104,4 @@ async function make(
     operationId,
   });
   attempt.stands();
-  if (start === true) await watchStart(backend, id);
 }

@@ -12,8 +12,6 @@ export type StopOptions = { signal: AbortSignal; gracePeriodMs?: number | undefi
 
 /** How long the kernel may take to end what got SIGKILL. */
 export const killTimeoutMs = 10_000;
-/** Who starts a container is told when it ends within so long. */
-const startWatchMs = 50;
 
 /**
  * The stop signal, the grace period, SIGKILL; returns once it is seen to have ended.
@@ -80,9 +78,4 @@ export async function startAgain(
     await backend.create(record.spec, { files: "kept", signal, onStep: () => {} });
   }
   await backend.start(id);
-}
-
-/** Returns when it has ended, or lives on for a moment. */
-export async function watchStart(backend: Backend, id: ContainerId): Promise<void> {
-  await backend.waitForEnd(id, { timeoutMs: startWatchMs, signal: AbortSignal.timeout(10_000) });
 }

@@ -4,7 +4,6 @@ import type { ContainerId } from "../../shared/ids.ts";
 import type { ChangeOptions } from "../runtime.ts";
 import { operate } from "./operate.ts";
 import type { Parts } from "./parts.ts";
-import { watchStart } from "./running.ts";
 import { requireSubject } from "./subject.ts";
 
 /** An OCI container starts once: one that has stopped is made again, over the files that it had. */
@@ -35,7 +34,6 @@ export function startContainer(parts: Parts, id: ContainerId, options: ChangeOpt
       await attempt.step("recording");
       if (record !== undefined) await records.write({ ...record, startedAt: now().toISOString() });
       attempt.stands();
-      await watchStart(backend, id);
     }
     return { changed: true, container: await inspector.settled(id) };
   });

@@ -1,6 +1,4 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
 import type { z } from "zod";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
 
@@ -51,11 +49,4 @@ export function readJson<S extends z.ZodType>(path: string, schema: S, hint: str
     details: { path },
     cause: parsed.error,
   });
-}
-
-/** Writes a file whole or not at all, on disk when it returns; its folder is made. */
-export async function writeWhole(path: string, text: string, { mode }: { mode: number }): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o711 });
-  const { default: writeFileAtomic } = await import("write-file-atomic");
-  await writeFileAtomic(path, text, { mode });
 }

@@ -4,8 +4,9 @@ import * as z from "zod";
 import { asNexcageError, type NexcageError } from "../../shared/errors.ts";
 import { ContainerId, Digest, OperationId } from "../../shared/ids.ts";
 import { BackendName, ContainerSpec } from "../../shared/spec.ts";
+import { writeWhole } from "../../shared/write-whole.ts";
 import type { Paths } from "../paths.ts";
-import { readJson, readNames, writeWhole } from "./files.ts";
+import { readJson, readNames } from "./files.ts";
 
 /** What is known of a container over a reboot. It is there from when the container stands until it is deleted. */
 export const ContainerRecord = z.object({

@@ -1,13 +1,13 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import type { LockHolder, LogLine, Observed } from "../../shared/container.ts";
-import { asNexcageError, NexcageError } from "../../shared/errors.ts";
-import type { ContainerId, OperationId } from "../../shared/ids.ts";
+import type { LockHolder, Observed } from "../../shared/container.ts";
+import { asNexcageError, type NexcageError } from "../../shared/errors.ts";
+import type { OperationId } from "../../shared/ids.ts";
 import type { Emit } from "../events.ts";
 import type { HostAgent, OpenFleet } from "../fleet.ts";
 import type { Fleet } from "../inventory/model.ts";
+import { listContainers } from "../list.ts";
 import type { ChangeOutcome, FleetOutcome } from "../outcome.ts";
-import { describeExit } from "../plan/exit.ts";
-import { changing, type Desired, keyOf, type Plan, type PlannedChange } from "../plan/model.ts";
+import { changing, type Desired, type Plan, type PlannedChange } from "../plan/model.ts";
+import { reportEarlyExits } from "./early-exits.ts";
 import { lockHosts } from "./lock.ts";
 import { runChanges } from "./run.ts";
 import { type LocalImage, uploadMissing } from "./upload.ts";
@@ -58,25 +58,6 @@ export async function apply(options: ApplyOptions): Promise<FleetOutcome & { pla
   return { plan, changes: settled, unreachable: opened.unreachable, interrupted: signal.aborted };
 }
 
-/** What is on each host. One that does not answer is dropped from the fleet, and fails alone. */
-export async function listContainers(
-  opened: OpenFleet,
-  { signal }: { signal: AbortSignal },
-): Promise<Map<string, Observed[]>> {
-  const observed = new Map<string, Observed[]>();
-  await Promise.all(
-    [...opened.agents].map(async ([name, agent]) => {
-      try {
-        observed.set(name, (await agent.request("container/list", {}, { signal })).containers);
-      } catch (cause) {
-        signal.throwIfAborted();
-        await opened.drop(name, asNexcageError(cause));
-      }
-    }),
-  );
-  return observed;
-}
-
 /** Sends each host its images first; where that fails, what needs them fails, and the rest goes on. */
 async function uploadImages(
   changes: PlannedChange[],
@@ -109,69 +90,6 @@ async function uploadImages(
   });
   const gone = new Set(failed.map(({ change }) => change));
   return { ready: changes.filter((change) => !gone.has(change)), failed };
-}
-
-const lastLines = 10;
-
-/**
- * Looks once more at what was started: a container that ended at once, and not with 0, has failed, and
- * its last lines say why.
- */
-async function reportEarlyExits(
-  outcomes: ChangeOutcome[],
-  { opened, emit, settleMs = 500, signal }: ApplyOptions,
-): Promise<ChangeOutcome[]> {
-  const started = outcomes.filter(
-    (outcome) => outcome.kind === "done" && ["create", "replace", "start"].includes(outcome.change.kind),
-  );
-  if (started.length === 0) return outcomes;
-  await sleep(settleMs, undefined, { signal }).catch(() => {});
-  const observed = await listContainers(opened, { signal }).catch(() => undefined);
-  if (observed === undefined) return outcomes; // interrupted: what was done stays told
-  const now = new Map(
-    [...observed].flatMap(([host, list]) =>
-      list.map((container) => [keyOf({ host, id: container.id }), container]),
-    ),
-  );
-  return await Promise.all(
-    outcomes.map(async (outcome): Promise<ChangeOutcome> => {
-      if (!started.includes(outcome) || outcome.kind !== "done") return outcome;
-      const container = now.get(keyOf(outcome.change));
-      if (container === undefined || container.state.status !== "stopped" || container.exit?.exitCode === 0)
-        return { ...outcome, container: container ?? outcome.container };
-      const agent = opened.agents.get(outcome.change.host);
-      const lines =
-        agent === undefined ? [] : await lastLogLines(agent, container.id, { signal }).catch(() => []);
-      const error = exitedError(container, outcome.change.host, lines);
-      const { change, durationMs } = outcome;
-      emit({ kind: "change.failed", change, error, durationMs });
-      return { kind: "failed", change, error, durationMs };
-    }),
-  );
-}
-
-/** The last lines that a container wrote. */
-async function lastLogLines(
-  agent: HostAgent,
-  id: ContainerId,
-  { signal }: { signal: AbortSignal },
-): Promise<LogLine[]> {
-  const lines: LogLine[] = [];
-  const sink = { onLines: (more: LogLine[]) => void lines.push(...more) };
-  await agent.stream("container/logs", { id, tail: lastLines }, { signal, sink });
-  return lines;
-}
-
-function exitedError(container: Observed, host: string, lines: LogLine[]): NexcageError {
-  const last = lines.map(({ text }) => text);
-  return new NexcageError(
-    "CONTAINER_EXITED",
-    `${container.id} on ${host} ended right after its start with ${describeExit(container.exit)}`,
-    {
-      hint: `all that it wrote: nexcage fleet logs ${container.id}@${host}`,
-      details: { ...container.exit, lastLines: last },
-    },
-  );
 }
 
 async function pruneImages(agents: HostAgent[], { signal }: { signal: AbortSignal }): Promise<void> {

@@ -27,7 +27,7 @@ export const fleetExec = command({
     const { withFleet } = await import("./with-fleet.ts");
     const { parseEnvironment, selectedContainers } = await import("./selected.ts");
     const { NexcageError } = await import("../../shared/errors.ts");
-    const { listContainers } = await import("../apply/apply.ts");
+    const { listContainers } = await import("../list.ts");
     const { execInContainer } = await import("../exec.ts");
     const words = [...(argv.command ?? []), ...stringsOf(argv["--"])];
     if (words.length === 0)

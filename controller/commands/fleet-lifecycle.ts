@@ -31,7 +31,8 @@ function lifecycle(kind: Extract<ChangeKind, "start" | "stop" | "delete">, descr
       const { confirmDestruction } = await import("./ask.ts");
       const { printJson } = await import("./print.ts");
       const { newOperationId } = await import("../operation-id.ts");
-      const { listContainers } = await import("../apply/apply.ts");
+      const { listContainers } = await import("../list.ts");
+      const { reportEarlyExits } = await import("../apply/early-exits.ts");
       const { lockHosts } = await import("../apply/lock.ts");
       const { runChanges } = await import("../apply/run.ts");
       const { exitCodeOf } = await import("../outcome.ts");
@@ -59,14 +60,15 @@ function lifecycle(kind: Extract<ChangeKind, "start" | "stop" | "delete">, descr
               signal,
             },
           );
+        const done = await runChanges(changes, {
+          fleet: fleet.name,
+          opened,
+          newOperationId,
+          emit,
+          signal,
+        });
         const outcome = {
-          changes: await runChanges(changes, {
-            fleet: fleet.name,
-            opened,
-            newOperationId,
-            emit,
-            signal,
-          }),
+          changes: signal.aborted ? done : await reportEarlyExits(done, { opened, emit, signal }),
           unreachable: opened.unreachable,
           interrupted: signal.aborted,
         };

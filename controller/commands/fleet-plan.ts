@@ -16,7 +16,7 @@ export const fleetPlan = command({
   async handler(argv) {
     const { withFleet } = await import("./with-fleet.ts");
     const { lookExitCode, planOf, resolveImages } = await import("./planning.ts");
-    const { listContainers } = await import("../apply/apply.ts");
+    const { listContainers } = await import("../list.ts");
     const { planJson, planText } = await import("../report/plan.ts");
     const { changing } = await import("../plan/model.ts");
     const { printJson } = await import("./print.ts");

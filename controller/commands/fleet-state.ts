@@ -15,7 +15,7 @@ export const fleetState = command({
     const { lookExitCode } = await import("./planning.ts");
     const { selectedContainers } = await import("./selected.ts");
     const { printJson } = await import("./print.ts");
-    const { listContainers } = await import("../apply/apply.ts");
+    const { listContainers } = await import("../list.ts");
     return await withFleet({ ...argv, mayHaveLeft: true }, async (context) => {
       const observed = await listContainers(context.opened, { signal: context.signal });
       const states = selectedContainers(context, observed).map(({ host, container }) => ({

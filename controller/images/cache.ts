@@ -1,10 +1,10 @@
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
-import writeFileAtomic from "write-file-atomic";
 import { z } from "zod";
 import { hasCode } from "../../shared/errors.ts";
 import { Digest } from "../../shared/ids.ts";
+import { writeWhole } from "../../shared/write-whole.ts";
 
 const Known = z.object({
   /** Of a packed folder: of its tar. A tar's own is the sha256 below. */
@@ -61,7 +61,7 @@ export async function openImageCache(folder: string, { now }: { now: () => numbe
 
     async remember(key, value, { changedNs }) {
       if (now() - Number(changedNs / 1_000_000n) < settledAfterMs) return;
-      await writeFileAtomic(knownFile(key), JSON.stringify(value), { mode: 0o600 });
+      await writeWhole(knownFile(key), JSON.stringify(value), { mode: 0o600 });
     },
 
     fileOf,

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { apply, listContainers } from "../../controller/apply/apply.ts";
+import { apply } from "../../controller/apply/apply.ts";
 import { type OpenFleet, openFleet } from "../../controller/fleet.ts";
 import type { Fleet, Host } from "../../controller/inventory/model.ts";
+import { listContainers } from "../../controller/list.ts";
 import { planFleet } from "../../controller/plan/diff.ts";
 import { changing, type Desired, type Plan } from "../../controller/plan/model.ts";
 import { asNexcageError } from "../../shared/errors.ts";
