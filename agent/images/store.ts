@@ -70,11 +70,6 @@ export async function openImageStore({
     return upload;
   };
 
-  async function discard(upload: Upload): Promise<void> {
-    await upload.file.close();
-    await rm(upload.path, { force: true });
-  }
-
   /** Removes it from those that can be written to, so that only one can end it. */
   const takeOut = (name: string): Upload => {
     const upload = take(name);
@@ -117,15 +112,13 @@ export async function openImageStore({
       const upload = takeOut(name);
       const unpacked = upload.path.replace(/\.tar$/, "");
       try {
-        await mkdir(join(unpacked, "rootfs"), { recursive: true, mode: 0o755 });
-        await unpackVerified(upload, { into: join(unpacked, "rootfs"), signal });
+        await unpackUpload(upload, { into: join(unpacked, "rootfs"), signal });
         await syncFilesystem(unpacked, { signal });
         // Another session may have been faster: the same digest is the same image.
         if (await renameUnlessThere(unpacked, join(root, folderName(upload.digest)))) await syncFolder(root);
       } catch (error) {
         throw orDiskFull(error, uploads);
       } finally {
-        await discard(upload);
         await rm(unpacked, { recursive: true, force: true });
       }
       log.info({ digest: upload.digest, bytes: upload.bytes }, "image added");
@@ -162,6 +155,24 @@ export async function openImageStore({
       await sessions[Symbol.asyncDispose]();
     },
   };
+}
+
+/** The archive is gone when it returns: its bytes need not reach the disk. */
+async function unpackUpload(
+  upload: Upload,
+  { into, signal }: { into: string; signal: AbortSignal },
+): Promise<void> {
+  try {
+    await mkdir(into, { recursive: true, mode: 0o755 });
+    await unpackVerified(upload, { into, signal });
+  } finally {
+    await discard(upload);
+  }
+}
+
+async function discard({ file, path }: Upload): Promise<void> {
+  await file.close();
+  await rm(path, { force: true });
 }
 
 function folderName(digest: Digest): string {

@@ -24,7 +24,9 @@ export const upload: Benchmark = {
     const peer: number[] = [];
     for (let round = -1; round < rounds; round++) {
       await makeTar(bed, tar);
+      await execa("sync"); // what is written for one is not the other's to wait for
       const sent = await sendByApply(bed);
+      await execa("sync");
       const copied = await timed(() => copy(bed, tar));
       if (round < 0) continue; // the first warms up
       ours.push(sent);
