@@ -196,18 +196,21 @@ export class HostAgent implements AsyncDisposable {
     await this.request("fleet/unlock", { fleet }, options);
   }
 
-  /** Lets the agent forget the results that have arrived, and closes the connection. */
+  /** Gives back the lock, lets the agent forget the results that have arrived, and closes the connection. */
   async [Symbol.asyncDispose](): Promise<void> {
     const link = this.#link;
     this.#link = undefined;
     if (link === undefined) return;
     try {
       const { transport, session } = await link;
+      const signal = AbortSignal.timeout(5_000);
       const operationIds = this.#acknowledged.splice(0);
-      if (operationIds.length > 0)
-        await session
-          .request("operation/acknowledge", { operationIds }, { signal: AbortSignal.timeout(5_000) })
-          .catch(() => {}); // the journal's entries end after a day as well
+      const { fleet } = this.#lock ?? {};
+      // Without an answer the lock ends with the agent, and the journal's entries after a day.
+      await Promise.allSettled([
+        fleet !== undefined && session.request("fleet/unlock", { fleet }, { signal }),
+        operationIds.length > 0 && session.request("operation/acknowledge", { operationIds }, { signal }),
+      ]);
       await session[Symbol.asyncDispose]();
       await transport[Symbol.asyncDispose]();
     } catch {

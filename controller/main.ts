@@ -1,3 +1,4 @@
+import { exitAtOnce } from "../shared/exit.ts";
 import { version } from "../shared/version.ts";
 
 /** Parses the command line, nothing else. What is thrown becomes one line, its hint, and an exit status. */
@@ -30,11 +31,6 @@ for (const stream of [process.stdout, process.stderr])
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
   });
-main(process.argv.slice(2)).then(
-  (status) => {
-    process.exitCode = status;
-  },
-  (error: unknown) => {
-    throw error; // not even printing it worked
-  },
-);
+main(process.argv.slice(2)).then(exitAtOnce, (error: unknown) => {
+  throw error; // not even printing it worked
+});

@@ -177,10 +177,10 @@ export async function openSession(
     }
   }
 
+  // Nobody waits for the agent: the end of its stdin ends it, once what is in flight is safe.
   const close = async (): Promise<void> => {
     closing = true;
     channel.stdin.end();
-    await Promise.race([channel.exited, new Promise((resolve) => setTimeout(resolve, 5_000).unref())]);
     channel.destroy();
     endWith(undefined);
   };

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import type { Client, ClientChannel, SFTPWrapper } from "ssh2";
 import { NexcageError } from "../../shared/errors.ts";
@@ -118,9 +119,11 @@ export class Connection implements AsyncDisposable {
 
   /** Ends the connection, and everything on it. */
   async [Symbol.asyncDispose](): Promise<void> {
+    const said = once(this.#socket, "finish", { signal: AbortSignal.timeout(goodbyeMs) });
     this.#client.end();
-    // `lost`, because the stream of a jump host that has gone never says `close`.
-    await untilAborted(this.lost, AbortSignal.timeout(goodbyeMs)).catch(() => {});
+    // `lost` too, because the stream of a jump host that has gone never says anything.
+    if (!this.#socket.writableFinished) await Promise.race([said, this.lost]).catch(() => {});
+    said.catch(() => {});
     this.#socket.destroy();
   }
 
