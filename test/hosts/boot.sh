@@ -30,5 +30,6 @@ route add default via $gateway
 EOF
 nsenter --net=/proc/self/fd/3 ip link set "$port" master "$bridge" up
 exec 3<&-
+. "$dir/boot.local"
 
 exec catatonit -- /usr/sbin/sshd -D -e

@@ -13,6 +13,8 @@ export { TestHost } from "./host.ts";
 export { whyNoHosts } from "./requirements.ts";
 
 export type StartOptions = ({ names: string[] } | { count: number }) & {
+  /** Hosts that are Proxmox VE nodes too, with a stand-in for `pct` and real LXC under it: all, or by name. */
+  proxmox?: boolean | string[];
   /** A new folder for the run's files, on a disk; default below /var/tmp. */
   dir?: string;
   /** For `main.ts up`: "main.ts down" may end it. */
@@ -38,6 +40,7 @@ export type TestHosts = AsyncDisposable & {
 export async function startHosts({
   dir,
   byHand = false,
+  proxmox = false,
   signal,
   ...which
 }: StartOptions): Promise<TestHosts> {
@@ -46,6 +49,10 @@ export async function startHosts({
   requireNames(names);
   if (dir !== undefined) await makeDir(dir);
   await sweepRuns();
+
+  const { equipProxmox } = await import("../proxmox/equip.ts");
+  const equipmentOf = (name: string) =>
+    proxmox === true || (proxmox !== false && proxmox.includes(name)) ? equipProxmox : undefined;
 
   await using undo = new AsyncDisposableStack();
   const run = await claimRun({ dir, byHand });
@@ -62,7 +69,8 @@ export async function startHosts({
   });
   const hosts = await queue.addAll(
     names.map((name, index) => async () => {
-      const host = new TestHost(await prepareHost(run, { name, index: index + 2, names, clientKey }));
+      const options = { name, index: index + 2, names, clientKey, equip: equipmentOf(name) };
+      const host = new TestHost(await prepareHost(run, options));
       await host.boot({ signal });
       return host;
     }),

@@ -14,6 +14,7 @@ const usage = `test hosts on this machine, as root
 
   up COUNT [--dir DIR]          start hosts, stay until Ctrl-C, remove them
   up COUNT [--dir DIR] --detach start hosts and leave them to "down"
+  up COUNT --proxmox            hosts with pct, pvesh, … and LXC
   exec NAME [--dir DIR] -- PROGRAM ARG…
                                 run a program on a host, over ssh
   down [--dir DIR]              remove what "up" has started
@@ -27,7 +28,10 @@ async function main(args: string[]): Promise<number> {
   if (command === "up" && what !== undefined && /^\d+$/.test(what)) {
     const reason = whyNoHosts();
     if (reason !== undefined) throw new NexcageError("REFUSED", reason);
-    return values.detach ? await upDetached(what, dir) : await up(Number(what), dir);
+    const { proxmox = false } = values;
+    return values.detach
+      ? await upDetached(what, { dir, proxmox })
+      : await up(Number(what), { dir, proxmox });
   }
   if (command === "down") return values.stale ? await downStale() : await down(dir);
   if (command === "exec" && what !== undefined && rest.length > 0) return await execOn(what, rest, dir);
@@ -40,18 +44,28 @@ function parse(args: string[]) {
     return parseArgs({
       args,
       allowPositionals: true,
-      options: { dir: { type: "string" }, detach: { type: "boolean" }, stale: { type: "boolean" } },
+      options: {
+        dir: { type: "string" },
+        proxmox: { type: "boolean" },
+        detach: { type: "boolean" },
+        stale: { type: "boolean" },
+      },
     });
   } catch (cause) {
     throw new NexcageError("USAGE", cause instanceof Error ? cause.message : String(cause), { cause });
   }
 }
 
-async function up(count: number, dir: string | undefined): Promise<number> {
+type UpOptions = { dir: string | undefined; proxmox: boolean };
+
+async function up(count: number, { dir, proxmox }: UpOptions): Promise<number> {
   const interrupted = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(name, () => interrupted.abort());
   const { signal } = interrupted;
-  await using running = await startHosts({ count, signal, byHand: true, ...(dir !== undefined && { dir }) });
+  await using running = await startHosts({
+    ...{ count, signal, byHand: true, proxmox },
+    ...(dir !== undefined && { dir }),
+  });
   for (const host of running.hosts)
     console.log(`${host.name}  ${host.address}  ssh -F ${running.dir}/ssh_config ${host.name}`);
   console.log("ready");
@@ -63,13 +77,14 @@ async function up(count: number, dir: string | undefined): Promise<number> {
 }
 
 /** Leaves a process of its own behind as owner of the hosts. */
-async function upDetached(count: string, dir: string | undefined): Promise<number> {
+async function upDetached(count: string, { dir, proxmox }: UpOptions): Promise<number> {
   const args = [
     ...process.execArgv,
     import.meta.filename,
     "up",
     count,
     ...(dir === undefined ? [] : ["--dir", dir]),
+    ...(proxmox ? ["--proxmox"] : []),
   ];
   const owner = spawn(process.execPath, args, { detached: true, stdio: ["ignore", "pipe", "inherit"] });
   owner.unref();

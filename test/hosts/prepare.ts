@@ -19,10 +19,26 @@ export async function makeKeyPair(privateFile: string, { comment }: { comment: s
   return { privateFile, publicLine, fingerprint };
 }
 
+/** What a kind of host has beside a plain one, given its folder and name. */
+export type Equipment = (host: { dir: string; name: string }) => Promise<{
+  /** Lines of fstab(5). */
+  mounts: string[];
+  /** Lines of sh, each time it is switched on. */
+  boot: string[];
+}>;
+
+export type PrepareOptions = {
+  name: string;
+  index: number;
+  names: string[];
+  clientKey: KeyPair;
+  equip: Equipment | undefined;
+};
+
 /** Puts on disk what a host needs before its first start. */
 export async function prepareHost(
   run: Run,
-  { name, index, names, clientKey }: { name: string; index: number; names: string[]; clientKey: KeyPair },
+  { name, index, names, clientKey, equip }: PrepareOptions,
 ): Promise<PreparedHost> {
   const dir = join(run.dir, "hosts", name);
   const root = join(dir, "root");
@@ -39,7 +55,9 @@ export async function prepareHost(
   await writeFile(join(etc, "passwd"), withRootsHome(await readFile("/etc/passwd", "utf8"), root));
 
   const cgroups = run.cgroups.map((cgroup) => join(cgroup, name));
-  await writeFile(join(dir, "fstab"), fstab(dir, await findHierarchies()));
+  const { mounts, boot } = (await equip?.({ dir, name })) ?? { mounts: [], boot: [] };
+  await writeFile(join(dir, "fstab"), [fstab(dir, await findHierarchies()), ...mounts, ""].join("\n"));
+  await writeFile(join(dir, "boot.local"), boot.map((line) => `${line}\n`).join(""));
   return {
     ...{
       run,
@@ -73,7 +91,6 @@ function fstab(dir: string, hierarchies: Hierarchy[]): string {
     `${dir}/lib /var/lib/nexcage none bind,X-mount.mkdir`,
     `${dir}/log /var/log none bind`,
     `host-etc /etc overlay lowerdir=/etc,upperdir=${dir}/etc,workdir=${dir}/etc-work`,
-    "",
   ].join("\n");
 }
 
