@@ -32,7 +32,14 @@ const folders = {
 
 /** Puts a node's files below `dir`; gives back what the host mounts, and does when it is switched on. */
 export async function equipProxmox({ dir, name }: { dir: string; name: string }) {
-  for (const folder of [...Object.keys(folders), "sbin", "sbin-work", "log/pve/tasks"])
+  for (const folder of [
+    ...Object.keys(folders),
+    "sbin",
+    "sbin-work",
+    "log/pve/tasks",
+    "pve-manager/apl-info",
+    "pve-manager/mirror",
+  ])
     await mkdir(join(dir, folder), { recursive: true });
   await writePrograms(dir);
   await writeClusterFiles(join(dir, "pve"), name);

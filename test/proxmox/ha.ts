@@ -1,4 +1,5 @@
 // Which guests the HA manager runs: sections `ct: 100` of /etc/pve/ha/resources.cfg.
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { pve } from "./paths.ts";
@@ -38,4 +39,20 @@ export function removeManaged(vmid: string): void {
   const resources = readResources();
   const others = resources.filter((resource) => resource.vmid !== vmid);
   if (others.length < resources.length) writeResources(others);
+}
+
+/** Writes what a managed guest should be; the node's LRM brings it about, in its next round. */
+export function requestState(vmid: string, state: "started" | "stopped"): void {
+  const resources = readResources();
+  resources.find((resource) => resource.vmid === vmid)?.properties.set("state", state);
+  writeResources(resources);
+  const verb = state === "started" ? "start" : "shutdown";
+  // In place of the LRM, which acts in rounds of ten seconds; it calls pct's code with this variable set.
+  const script = `sleep 1; PVE_HA_LRM=1 exec pct ${verb} ${vmid}`;
+  spawn("sh", ["-c", script], { detached: true, stdio: "ignore", cwd: "/" }).unref();
+}
+
+/** A managed guest is started and stopped by asking the manager, unless the LRM itself asks. */
+export function asksManager(vmid: string): boolean {
+  return process.env.PVE_HA_LRM === undefined && isManaged(vmid);
 }

@@ -2,19 +2,52 @@
 import { type Parsed, parseArguments } from "./arguments.ts";
 import { syncCluster } from "./cluster.ts";
 import { Failure, messageOf } from "./failure.ts";
+import { asksManager, requestState } from "./ha.ts";
 import { type Order, runTask } from "./tasks.ts";
 import type { Call, Verb } from "./verb.ts";
+import {
+  clone,
+  delsnapshot,
+  listsnapshot,
+  migrate,
+  moveVolume,
+  rollback,
+  snapshot,
+  template,
+} from "./verbs/copies.ts";
 import { create } from "./verbs/create.ts";
 import { destroy } from "./verbs/destroy.ts";
 import { console_, enter, exec } from "./verbs/exec.ts";
+import { pull, push } from "./verbs/files.ts";
 import { reboot, resume, shutdown, start, stop, suspend } from "./verbs/power.ts";
 import { config, df, list, pending, status } from "./verbs/read.ts";
 import { set } from "./verbs/set.ts";
 import { unlock } from "./verbs/unlock.ts";
+import { fsck, fstrim, mount, rescan, resize, unmount } from "./verbs/volumes.ts";
 
 const verbs: Readonly<Record<string, Verb>> = {
+  ...{
+    clone,
+    delsnapshot,
+    fsck,
+    fstrim,
+    listsnapshot,
+    migrate,
+    mount,
+    "move-volume": moveVolume,
+    pull,
+    push,
+  },
+  ...{ rescan, resize, rollback, snapshot, template, unmount },
   ...{ config, console: console_, create, destroy, df, enter, exec, list, pending, reboot, resume, set },
   ...{ shutdown, start, status, stop, suspend, unlock },
+};
+
+/** What starts and stops a guest that the HA manager has: a request, and the task of that name. */
+const requestsToHa: Readonly<Record<string, "hastart" | "hastop">> = {
+  start: "hastart",
+  stop: "hastop",
+  shutdown: "hastop",
 };
 
 const usage = "USAGE: pct <COMMAND> [ARGS] [OPTIONS]";
@@ -35,6 +68,9 @@ function callOf(parsed: Parsed): Call {
 export async function pct(argv: readonly string[]): Promise<number> {
   const { verb, call } = findVerb(argv);
   await syncCluster();
+  const asked = requestsToHa[argv[0] ?? ""];
+  if (asked !== undefined && asksManager(call.vmid))
+    return await runTask({ type: asked, id: call.vmid, argv: ["ha-request", ...argv] });
   await verb.before?.(call);
   if (verb.run !== undefined) return (await verb.run(call)) ?? 0;
   return await runTask({ type: verb.task?.type ?? "", id: call.vmid, argv });
@@ -51,11 +87,23 @@ export async function worker(order: Order): Promise<void> {
   const interrupt = new AbortController();
   for (const name of ["SIGTERM", "SIGINT", "SIGQUIT"]) process.on(name, () => interrupt.abort());
   try {
-    const { verb, call } = findVerb(order.argv);
-    await verb.task?.run(call, { signal: interrupt.signal });
+    if (order.argv[0] === "ha-request") requestHa(order.argv.slice(1));
+    else await runVerb(order.argv, interrupt.signal);
     process.stdout.write("TASK OK\n");
   } catch (error) {
     process.stdout.write(`TASK ERROR: ${messageOf(error).replaceAll("\n", " ").trim()}\n`);
     process.exitCode = 255;
   }
+}
+
+async function runVerb(argv: readonly string[], signal: AbortSignal): Promise<void> {
+  const { verb, call } = findVerb(argv);
+  await verb.task?.run(call, { signal });
+}
+
+function requestHa(argv: readonly string[]): void {
+  const { call } = findVerb(argv);
+  const isStart = argv[0] === "start";
+  process.stdout.write(`Requesting HA ${isStart ? "start" : "stop"} for CT ${call.vmid}\n`);
+  requestState(call.vmid, isStart ? "started" : "stopped");
 }

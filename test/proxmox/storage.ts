@@ -5,12 +5,13 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import { Failure } from "./failure.ts";
 import { readKnobs } from "./knobs.ts";
 import { withStorageLock } from "./locks.ts";
@@ -98,6 +99,21 @@ export async function allocateVolume(
   });
 }
 
+/** `pvesm alloc`: SIZE in KiB, or with a unit. */
+export async function allocateNamed(
+  storageName: string,
+  { vmid, name, size }: { vmid: string; name: string; size: string },
+): Promise<string> {
+  const { path } = requireStorage(storageName);
+  const bytes = /[KMGT]$/.test(size) ? parseSize(size) : Number(size) * 1024;
+  return await withStorageLock(storageName, async () => {
+    const file = name === "" ? freeName(`${path}/images/${vmid}`, vmid, "raw") : name;
+    mkdirSync(`${path}/images/${vmid}`, { recursive: true });
+    makeImage(`${path}/images/${vmid}/${file}`, bytes);
+    return `${storageName}:${vmid}/${file}`;
+  });
+}
+
 export function makeImage(path: string, bytes: number): void {
   process.stdout.write(`Formatting '${path}', fmt=raw size=${bytes} preallocation=off\n`);
   writeFileSync(path, "", { mode: 0o640 });
@@ -115,8 +131,10 @@ function freeName(dir: string, vmid: string, format: "raw" | "subvol"): string {
 export async function freeVolume(volid: string): Promise<void> {
   const path = volumePath(volid);
   await withStorageLock(parseVolid(volid).storage, async () => {
-    if (existsSync(path)) rmSync(path, { recursive: true });
-    else process.stderr.write(`disk image '${path}' does not exist\n`);
+    if (existsSync(path)) {
+      rmSync(path, { recursive: true });
+      if (readDir(dirname(path)).length === 0) rmdirSync(dirname(path));
+    } else process.stderr.write(`disk image '${path}' does not exist\n`);
   });
 }
 

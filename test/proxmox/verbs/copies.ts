@@ -1,0 +1,210 @@
+// clone, template, migrate, move-volume, and snapshots, which a directory storage cannot make.
+import { constants, copyFileSync, existsSync, mkdirSync, renameSync } from "node:fs";
+import { claimConf, readConf, requireFree, requireQuorum, requireUnlocked, writeConf } from "../cluster.ts";
+import { type Conf, emptySection } from "../conf.ts";
+import { Failure, ParameterFailure } from "../failure.ts";
+import * as formats from "../formats.ts";
+import { withGuestLock } from "../locks.ts";
+import { isRunning } from "../lxc.ts";
+import { completeNet, interfaces } from "../networks.ts";
+import { node, pve } from "../paths.ts";
+import { printProperties } from "../properties.ts";
+import { parseVolid, volumePath } from "../storage.ts";
+import { boolean, type Call, guestGrammar, text, type Verb } from "../verb.ts";
+import { isOwned, mountPoints, printMountPoint } from "../volumes.ts";
+
+export const clone: Verb = {
+  grammar: guestGrammar("clone", {
+    positionals: { newid: formats.vmid },
+    options: {
+      ...{ full: boolean, hostname: formats.hostname, description: text, snapname: text, storage: text },
+      ...{ pool: text, target: text },
+    },
+  }),
+  async before({ vmid, positionals, options }) {
+    const conf = readConf(vmid);
+    requireUnlocked(conf);
+    requireQuorum();
+    requireFree(positionals.newid ?? "");
+    if (isRunning(vmid))
+      throw new Failure("Full clone of a running container is only possible from a snapshot", {
+        exitCode: 2,
+      });
+    const [root] = mountPoints(conf);
+    if (options.get("full") === "0")
+      throw new Failure(`Linked clone feature for '${root?.volume}' is not available`, { exitCode: 2 });
+    await claimConf(positionals.newid ?? "");
+  },
+  task: {
+    type: "vzclone",
+    async run(call) {
+      await withGuestLock(call.vmid, async () => {
+        const conf = readConf(call.vmid);
+        conf.values.set("lock", "disk");
+        await writeConf(call.vmid, conf);
+        const copy = copyOf(readConf(call.vmid), call);
+        conf.values.delete("lock");
+        await writeConf(call.vmid, conf);
+        await writeConf(call.positionals.newid ?? "", copy);
+      });
+    },
+  },
+};
+
+/** The hostname is kept unless given; MACs are new. */
+function copyOf(conf: Conf, { vmid, positionals, options }: Call): Conf {
+  const newId = positionals.newid ?? "";
+  const values = new Map(conf.values);
+  for (const key of ["lock", "template", "parent"]) values.delete(key);
+  for (const { number, properties } of interfaces(conf)) {
+    const { hwaddr: _, ...rest } = properties;
+    values.set(`net${number}`, completeNet(`net${number}`, printProperties(formats.net, rest)));
+  }
+  for (const point of mountPoints(conf)) {
+    if (!isOwned(point.volume, vmid)) continue;
+    const volume = copyVolume(point.key, point.volume, vmid, newId);
+    values.set(point.key, printMountPoint({ ...point, properties: { ...point.properties, volume } }));
+  }
+  const hostname = options.get("hostname");
+  if (hostname !== undefined) values.set("hostname", hostname);
+  return {
+    ...conf,
+    values,
+    description: options.get("description") ?? conf.description,
+    pending: emptySection(),
+    snapshots: new Map(),
+  };
+}
+
+function copyVolume(key: string, volume: string, from: string, to: string): string {
+  const target = volume.replaceAll(from, to).replace("/base-", "/vm-");
+  process.stdout.write(`create full clone of mountpoint ${key} (${volume})\n`);
+  const path = volumePath(target);
+  mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+  copyFileSync(volumePath(volume), path, constants.COPYFILE_FICLONE);
+  return target;
+}
+
+export const template: Verb = {
+  grammar: guestGrammar("template"),
+  async before({ vmid }) {
+    const conf = readConf(vmid);
+    requireUnlocked(conf);
+    if (conf.values.get("template") === "1")
+      throw new Failure("you can't convert a CT to template if the CT is a template");
+    if (isRunning(vmid)) throw new Failure(`you can't convert a CT to template if the CT is running`);
+  },
+  task: {
+    type: "vztemplate",
+    async run({ vmid }) {
+      await withGuestLock(vmid, async () => {
+        const conf = readConf(vmid);
+        const foreign = mountPoints(conf).find(({ volume }) => !isOwned(volume, vmid));
+        // On stderr, and yet it ends well.
+        if (foreign !== undefined) {
+          process.stderr.write(`Template feature is not available for '${foreign.volume}'\n`);
+          return;
+        }
+        for (const point of mountPoints(conf)) {
+          const volume = point.volume.replace("/vm-", "/base-");
+          renameSync(volumePath(point.volume), volumePath(volume));
+          conf.values.set(
+            point.key,
+            printMountPoint({ ...point, properties: { ...point.properties, volume } }),
+          );
+        }
+        conf.values.set("template", "1");
+        await writeConf(vmid, conf);
+      });
+    },
+  },
+};
+
+export const migrate: Verb = {
+  grammar: guestGrammar("migrate", {
+    positionals: { target: text },
+    options: {
+      ...{ online: boolean, restart: boolean, timeout: text, "target-storage": text },
+      bwlimit: text,
+    },
+  }),
+  async run({ vmid, positionals, options }) {
+    const { target = "" } = positionals;
+    if (target === node) throw new ParameterFailure({ target: "target is local node." });
+    if (!existsSync(`${pve}/nodes/${target}`))
+      throw new Failure(`no such cluster node '${target}'`, { exitCode: 2 });
+    requireUnlocked(readConf(vmid));
+    if (isRunning(vmid) && options.get("online") === "1")
+      throw new Failure("lxc live migration is currently not implemented");
+    if (isRunning(vmid) && options.get("restart") !== "1")
+      throw new Failure("can't migrate running container without --online or --restart");
+    throw new Failure(`can't connect to node '${target}'`);
+  },
+};
+
+export const moveVolume: Verb = {
+  grammar: guestGrammar("move-volume", {
+    positionals: { volume: text, storage: text },
+    optional: ["storage"],
+    options: { delete: boolean },
+  }),
+  async run({ vmid, positionals }) {
+    const conf = readConf(vmid);
+    requireUnlocked(conf);
+    const point = mountPoints(conf).find(({ key }) => key === positionals.volume);
+    if (point === undefined) throw new Failure(`volume '${positionals.volume}' does not exist`);
+    throw new Failure(`storage '${parseVolid(point.volume).storage}' cannot move volumes here`);
+  },
+};
+
+function refuseSnapshot({ vmid, positionals }: Call): never {
+  const conf = readConf(vmid);
+  requireUnlocked(conf);
+  const { snapname = "" } = positionals;
+  if (conf.snapshots.has(snapname)) throw new Failure(`snapshot name '${snapname}' already used`);
+  throw new Failure("snapshot feature is not available");
+}
+
+export const snapshot: Verb = {
+  grammar: guestGrammar("snapshot", {
+    positionals: { snapname: formats.snapshotName },
+    options: { description: text },
+  }),
+  run: async (call) => refuseSnapshot(call),
+};
+
+function snapshotVerb(name: string): Verb {
+  return {
+    grammar: guestGrammar(name, {
+      positionals: { snapname: formats.snapshotName },
+      options: { start: boolean, force: boolean },
+    }),
+    async run({ vmid, positionals }) {
+      requireUnlocked(readConf(vmid));
+      throw new Failure(`snapshot '${positionals.snapname}' does not exist`);
+    },
+  };
+}
+
+export const rollback = snapshotVerb("rollback");
+export const delsnapshot = snapshotVerb("delsnapshot");
+
+export const listsnapshot: Verb = {
+  grammar: guestGrammar("listsnapshot"),
+  async run({ vmid }) {
+    const { snapshots } = readConf(vmid);
+    const rows = [...snapshots].map(([name, { values, description }]) => ({
+      name,
+      when: localTime(Number(values.get("snaptime") ?? 0)),
+      what: description?.trim() ?? "no-description",
+    }));
+    [...rows, { name: "current", when: "", what: "You are here!" }].forEach(({ name, when, what }, depth) => {
+      process.stdout.write(`${`${" ".repeat(depth)}\`-> ${name}`.padEnd(32)}${when.padEnd(24)}${what}\n`);
+    });
+    return 0;
+  },
+};
+
+function localTime(seconds: number): string {
+  return new Date(seconds * 1000).toLocaleString("sv-SE");
+}
