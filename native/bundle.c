@@ -1,7 +1,7 @@
 /* What libcrun 1.21 lets through and must not, refused before anything is made. Runs in the forked child,
    whose current folder is the bundle. */
 #define _GNU_SOURCE
-#include "internal.h"
+#include "forker.h"
 
 #include <errno.h>
 #include <fcntl.h>

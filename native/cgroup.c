@@ -1,6 +1,6 @@
 /* The cgroup of a container that was never finished, which libcrun leaves behind. */
 #define _GNU_SOURCE
-#include "internal.h"
+#include "forker.h"
 
 #include <dirent.h>
 #include <errno.h>

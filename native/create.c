@@ -8,11 +8,11 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 struct create {
-  const char *root, *id, *bundle;
-  struct overlay overlay;
+  const struct call *call;
   struct watch watch;
   int host_namespace;
   int hook_stderr; /* -1 where hooks say nothing to us */
@@ -21,7 +21,7 @@ struct create {
 static int read_pid(const struct create *create, struct answer *answer) {
   libcrun_container_status_t status = {0};
   libcrun_error_t error = NULL;
-  if (libcrun_read_container_status(&status, create->root, create->id, &error) < 0)
+  if (libcrun_read_container_status(&status, create->call->root, create->call->id, &error) < 0)
     return fail_libcrun(&answer->failure, -1, &error, "the new container's state");
   answer->pid = status.pid;
   libcrun_free_container_status(&status);
@@ -48,9 +48,9 @@ static int hear_hooks(const struct create *create, libcrun_container_t *containe
 static int call_libcrun(struct create *create, libcrun_container_t *container, struct answer *answer) {
   libcrun_error_t error = NULL;
   struct libcrun_context_s context = {
-      .state_root = create->root,
-      .id = create->id,
-      .bundle = create->bundle,
+      .state_root = create->call->root,
+      .id = create->call->id,
+      .bundle = create->call->bundle,
       .fifo_exec_wait_fd = -1,
       .detach = true,
   };
@@ -66,13 +66,14 @@ static int call_libcrun(struct create *create, libcrun_container_t *container, s
 static int create_in_bundle(struct create *create, struct answer *answer) {
   libcrun_container_t *container = NULL;
   struct failure *failure = &answer->failure;
+  struct overlay overlay = {create->call->lower, create->call->upper, create->call->work_folder};
   int result = load_bundle(&container, failure);
-  if (result == 0 && create->overlay.lower[0] != '\0') {
+  if (result == 0 && create->call->lower[0] != '\0') {
     result = leave_host_mounts(&create->host_namespace, failure);
-    if (result == 0 && chdir(create->bundle) < 0) /* into the new namespace's copy of it */
-      result = fail(failure, errno, "bundle", "%.300s: %s", create->bundle, strerror(errno));
+    if (result == 0 && chdir(create->call->bundle) < 0) /* into the new namespace's copy of it */
+      result = fail(failure, errno, "bundle", "%.300s: %s", create->call->bundle, strerror(errno));
     if (result == 0)
-      result = mount_overlay(&create->overlay, container->container_def->root->path, failure);
+      result = mount_overlay(&overlay, container->container_def->root->path, failure);
   }
   if (result == 0)
     result = check_dev(container->container_def->root->path, failure);
@@ -107,62 +108,38 @@ static int create_watched(struct create *create, struct answer *answer) {
   return result;
 }
 
-static int run_create(void *arguments, struct answer *answer) {
-  struct create *create = arguments;
-  int result;
-  if (chdir(create->bundle) < 0)
-    return fail(&answer->failure, errno, "bundle", "%.300s: %s", create->bundle, strerror(errno));
-  result = create->watch.monitor[0] == '\0' ? create_in_bundle(create, answer) : create_watched(create, answer);
-  if (create->host_namespace >= 0)
-    setns(create->host_namespace, CLONE_NEWNS); /* nothing but the container keeps the overlay */
-  return result;
-}
-
-static void stay_as_monitor(void *arguments, const struct answer *answer) {
-  struct create *create = arguments;
-  become_monitor(&create->watch, "run", answer->pid);
-}
-
-/* A create that was killed for its timeout leaves a state folder and perhaps processes. */
-static void undo(const char *root, const char *id) {
-  char json[64], error[1024];
-  ncx_delete(root, id, 1, 10 * 1000, json, sizeof json, error, sizeof error);
-}
-
-EXPORT int ncx_create(const char *root, const char *id, const char *bundle, const char *lower, const char *upper,
-                      const char *work_folder, const char *monitor, const char *io, const char *log,
-                      int64_t log_max_bytes, const char *exit_record, int inherit_stdio, int timeout_ms, NCX_ANSWER) {
-  struct failure failure = {0};
-  struct answer answer;
-  enum container_status status;
-  struct create create = {
-      .root = root,
-      .id = id,
-      .bundle = bundle,
-      .overlay = {lower, upper, work_folder},
-      .watch = {.monitor = monitor, .io = io, .log = log, .log_max_bytes = log_max_bytes,
-                .exit_record = exit_record, .reader = {-1, -1}, .lock = -1},
-      .host_namespace = -1,
-      .hook_stderr = inherit_stdio ? -1 : 2,
-  };
-  struct work work = {
-      .run = run_create,
-      .stay = monitor[0] == '\0' ? NULL : stay_as_monitor,
-      .arguments = &create,
-      .inherit_stdio = inherit_stdio != 0,
-      .timeout_ms = timeout_ms,
-  };
-  if (look(root, id, &status, &failure) < 0)
-    return give_failure(&failure, error, error_size);
-  if (status != MISSING) {
-    fail(&failure, EEXIST, "exists", "container %s already exists", id);
-    return give_failure(&failure, error, error_size);
+static int take_stdio(const struct call *call) {
+  for (int fd = 0; fd <= 2; fd++) {
+    int flags = fcntl(call->fds[fd], F_GETFL);
+    if (flags >= 0 && (flags & O_NONBLOCK))
+      fcntl(call->fds[fd], F_SETFL, flags & ~O_NONBLOCK);
+    if (dup2(call->fds[fd], fd) < 0)
+      return -errno;
+    close(call->fds[fd]);
   }
-  if (run_in_child(&work, &answer, &failure) < 0) {
-    if (failure.result == -ETIMEDOUT)
-      undo(root, id);
-    return give_failure(&failure, error, error_size);
-  }
-  snprintf(json, json_size, "{\"pid\":%d,\"monitorPid\":%d}", answer.pid, answer.lasting_pid);
   return 0;
+}
+
+int run_create(const struct call *call, struct answer *answer) {
+  bool is_watched = call->monitor[0] != '\0';
+  struct create create = {
+      .call = call,
+      .watch = {.call = call, .reader = {-1, -1}, .lock = -1},
+      .host_namespace = -1,
+      .hook_stderr = call->inherit_stdio ? -1 : 2,
+  };
+  if (call->inherit_stdio && take_stdio(call) < 0)
+    return fail(&answer->failure, errno, "failed", "the container's stdio: %s", strerror(errno));
+  if (chdir(call->bundle) < 0)
+    return fail(&answer->failure, errno, "bundle", "%.300s: %s", call->bundle, strerror(errno));
+  if (is_watched)
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* the container's processes become its children */
+  int result = is_watched ? create_watched(&create, answer) : create_in_bundle(&create, answer);
+  if (create.host_namespace >= 0)
+    setns(create.host_namespace, CLONE_NEWNS); /* nothing but the container keeps the overlay */
+  if (result < 0 || !is_watched)
+    return result;
+  answer_and_stay(answer);
+  become_monitor(&create.watch, "run", answer->pid);
+  _exit(127);
 }

@@ -2,9 +2,11 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ocispec/json_common.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 int fail(struct failure *failure, int errnum, const char *kind, const char *format, ...) {
   va_list arguments;
@@ -83,4 +85,39 @@ int give_json(void *yajl, char *json, size_t json_size, char *error, size_t erro
     return 0;
   fail(&failure, -result, "failed", "the answer does not fit into %zu bytes", json_size);
   return give_failure(&failure, error, error_size);
+}
+
+/* Appends what is there to read, without waiting; keeps the last `tail_size` - 1 bytes. */
+void read_tail(int fd, char *tail, size_t tail_size) {
+  char chunk[1024];
+  ssize_t count;
+  size_t length = strlen(tail);
+  while ((count = read(fd, chunk, sizeof chunk)) > 0 || (count < 0 && errno == EINTR)) {
+    for (ssize_t i = 0; i < count; i++) {
+      if (length == tail_size - 1)
+        memmove(tail, tail + 1, --length);
+      /* A NUL would end the text, and what is not ASCII may be half a character: the text becomes JSON. */
+      tail[length++] = (chunk[i] == '\n' || (chunk[i] >= ' ' && chunk[i] < 127)) ? chunk[i] : '?';
+      tail[length] = '\0';
+    }
+  }
+}
+
+/* libcrun 1.21 says why a program cannot be run on the process's own stderr, and nowhere else. */
+void explain_exec(int from, struct failure *failure) {
+  char said[sizeof failure->stderr_tail] = "";
+  if (from < 0)
+    return;
+  fcntl(from, F_SETFL, O_NONBLOCK);
+  read_tail(from, said, sizeof said);
+  said[strcspn(said, "\r\n")] = '\0';
+  char *text = said, *colour = strstr(said, "?[0m");
+  if (strncmp(said, "?[", 2) == 0 && strstr(said, "Z: ") != NULL) { /* on a terminal: colour, time, text, colour */
+    text = strstr(said, "Z: ") + 3;
+    if (colour != NULL)
+      *colour = '\0';
+  }
+  failure->exit_code = strstr(said, "No such file") != NULL || strstr(said, "not found") != NULL ? 127 : 126;
+  if (text[0] != '\0')
+    snprintf(failure->message, sizeof failure->message, "exec: %.2000s", text);
 }

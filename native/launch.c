@@ -1,6 +1,4 @@
-/* Seals a program and runs it: its file is then on a read-only mount that nobody else sees, so that a container
-   cannot overwrite it through /proc/PID/exe (CVE-2019-5736), which libcrun insists on. Without root, or before
-   Linux 5.12, the program runs unsealed, and libcrun is not loaded.
+/* Seals a program (seal.h) and runs it. Where it cannot be sealed it runs unsealed, and libcrun is not loaded.
 
      nexcage-launch PROGRAM ARGUMENT…    for development
 
@@ -8,23 +6,21 @@
    folder, which is lib/nexcage beside it, else ../lib/nexcage. There Node's own variables are taken out of the
    environment, so that NODE_OPTIONS of who calls does not reach a program of root's. */
 #define _GNU_SOURCE
+#include "seal.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <linux/mount.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 extern char **environ;
 
 static int run_sealed(const char *program, char **arguments) {
-  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
-  int fd = syscall(SYS_open_tree, AT_FDCWD, program, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-  if (fd >= 0 && syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes) == 0)
+  int fd = open_sealed(program);
+  if (fd >= 0)
     fexecve(fd, arguments, environ);
   execve(program, arguments, environ);
   fprintf(stderr, "%s: cannot run %s: %s\n", arguments[0], program, strerror(errno));

@@ -12,18 +12,13 @@
 
 static pthread_mutex_t libcrun = PTHREAD_MUTEX_INITIALIZER;
 
-/* libcrun is not written for threads: one call at a time, outside of forked children. */
+/* libcrun is not written for threads: in the library one call at a time. */
 void lock_libcrun(void) {
   pthread_mutex_lock(&libcrun);
 }
 
 void unlock_libcrun(void) {
   pthread_mutex_unlock(&libcrun);
-}
-
-/* In a forked child: another thread of the caller may have held it, and is not here to give it back. */
-void forget_libcrun_lock(void) {
-  libcrun = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }
 
 int check_id(const char *id, struct failure *failure) {

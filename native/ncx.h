@@ -7,10 +7,13 @@
    - Strings are the caller's and not kept. "" is a string that is not given; none is NULL.
    - `root` is the folder of libcrun's state, `id` is checked: [A-Za-z0-9][A-Za-z0-9_.+-]{0,127}.
    - Any number of calls at once, from any thread.
-   - What changes something runs in a forked child in its own session, without the caller's descriptors,
-     signal handlers, blocked or ignored signals, raised RLIMIT_NOFILE and environment. A crash of libcrun is
-     an error. After `timeout_ms` the child is killed and the result is -ETIMEDOUT. The child of a caller
-     that is killed finishes its work.
+   - What changes something is done in a child of the forker, a small process of the library's own that the first
+     such call starts: a fork of it copies little, one of the caller much. Folders and files are absolute paths.
+     The child is in its own session, without the caller's descriptors, signal handlers, blocked or ignored
+     signals, raised RLIMIT_NOFILE and environment. A crash of libcrun is an error. After `timeout_ms` the child
+     is killed and the result is -ETIMEDOUT.
+   - The child of a caller that is killed finishes its work; then the forker ends. A forker that is killed takes
+     the calls under way with it, whose result is -ECONNRESET; the next call starts a new one.
 
    Errors: {"kind", "message", "status"?, "exitCode"?, "stderr"?}. `status` is libcrun's errno, `stderr` the
    last 2 KiB that libcrun or a hook wrote there. Kinds, found by looking before libcrun is asked:
@@ -30,6 +33,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The program nexcage-forker, for the calls that change something. Starts nothing. */
+int ncx_open(const char *forker, char *json, size_t json_size, char *error, size_t error_size);
+
 /* {"libcrun":"1.21"} */
 int ncx_version(char *json, size_t json_size, char *error, size_t error_size);
 
@@ -39,10 +45,10 @@ int ncx_features(char *json, size_t json_size, char *error, size_t error_size);
 /* The ids with a state, as an array in no order. A root that is not there has none. */
 int ncx_list(const char *root, char *json, size_t json_size, char *error, size_t error_size);
 
-/* The OCI state, with libcrun's own fields. Does not fork. */
+/* The OCI state, with libcrun's own fields. */
 int ncx_state(const char *root, const char *id, char *json, size_t json_size, char *error, size_t error_size);
 
-/* The pids of every process in the container's cgroup, as the host sees them. Does not fork. */
+/* The pids of every process in the container's cgroup, as the host sees them. */
 int ncx_pids(const char *root, const char *id, char *json, size_t json_size, char *error, size_t error_size);
 
 /* Makes a container from BUNDLE/config.json, and gives {"pid", "monitorPid"}, pids on the host.

@@ -1,6 +1,6 @@
 /* The overlay of one container, in a mount namespace that only its creation and it itself ever see. */
 #define _GNU_SOURCE
-#include "internal.h"
+#include "forker.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,10 @@
 /* The C library by itself, for native/sanitize: every call, with its errors, from a small sealed program.
 
-     test FOLDER MONITOR CGROUP CYCLES
+     test FOLDER PROGRAMS CGROUP CYCLES
 
-   FOLDER holds a rootfs with busybox; CGROUP is a cgroup path for its containers. With 0 CYCLES none is made. Ends with 0, or names the first
-   thing that was not as it should be. What containers see is tested in test/native/. */
+   FOLDER holds a rootfs with busybox, PROGRAMS the forker and the monitor; CGROUP is a cgroup path for its
+   containers. With 0 CYCLES none is made. Ends with 0, or names the first thing that was not as it should be. What
+   containers see is tested in test/native/. */
 #define _GNU_SOURCE
 #include "log.h"
 #include "ncx.h"
@@ -11,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +24,8 @@
 
 enum { TIMEOUT_MS = 60 * 1000 };
 
-static const char *folder, *monitor, *cgroup;
-static char root[4096];
+static const char *folder, *cgroup;
+static char root[4096], monitor[4096], forker[4096];
 static __thread char json[64 * 1024], error[16 * 1024];
 
 #define ANSWER json, sizeof json, error, sizeof error
@@ -186,6 +188,7 @@ static void test_refusals(void) {
 }
 
 static void test_life(void) {
+  static char long_text[1024 * 1024];
   const char *bundle = make_bundle("life", &(struct config){0});
   OK(create("life", bundle));
   FAILS("exists", create("life", bundle));
@@ -199,6 +202,9 @@ static void test_life(void) {
   TRUE(strcmp(json, "[\"life\"]") == 0);
   OK(ncx_update(root, "life", "{\"pids\":{\"limit\":50}}", TIMEOUT_MS, ANSWER));
   FAILS("failed", ncx_update(root, "life", "{", TIMEOUT_MS, ANSWER));
+  memset(long_text, ' ', sizeof long_text); /* more than a socket holds */
+  strcpy(long_text + sizeof long_text - 64, "{\"pids\":{\"limit\":60}}");
+  OK(ncx_update(root, "life", long_text, TIMEOUT_MS, ANSWER));
   OK(ncx_pause(root, "life", TIMEOUT_MS, ANSWER));
   wait_for_status("life", "paused");
   OK(ncx_resume(root, "life", TIMEOUT_MS, ANSWER));
@@ -311,7 +317,7 @@ static void test_log(void) {
   }
 }
 
-static void *__attribute__((unused)) live(void *id) {
+static void *live(void *id) {
   OK(create(id, make_bundle(id, &(struct config){0})));
   for (int i = 0; i < 20; i++)
     OK(ncx_state(root, id, ANSWER));
@@ -322,7 +328,7 @@ static void *__attribute__((unused)) live(void *id) {
   return NULL;
 }
 
-static void __attribute__((unused)) test_threads(void) {
+static void test_threads(void) {
   static char ids[8][32];
   pthread_t threads[8];
   for (int i = 0; i < 8; i++) {
@@ -333,47 +339,98 @@ static void __attribute__((unused)) test_threads(void) {
     pthread_join(threads[i], NULL);
 }
 
-static int count_descriptors(void) {
+/* The one child of the main thread, 0 for none. */
+static pid_t forker_pid(void) {
+  return atoi(read_text("/proc/thread-self/children"));
+}
+
+static void *create_slowly(void *id) {
+  struct config hook = {
+      .more_linux = "},\"hooks\":{\"createRuntime\":[{\"path\":\"/bin/sleep\",\"args\":[\"sleep\",\"1000\"]}]"};
+  FAILS("failed", create(id, make_bundle(id, &hook)));
+  TRUE(strstr(error, "was killed") != NULL);
+  return NULL;
+}
+
+/* In the middle of calls it is an error, of which nothing is left; between calls it is nothing. */
+static void test_killed_forker(void) {
+  static char ids[2][8] = {"slow-0", "slow-1"};
+  pthread_t threads[2];
+  for (int i = 0; i < 2; i++)
+    TRUE(pthread_create(&threads[i], NULL, create_slowly, ids[i]) == 0);
+  for (int i = 0; i < 2; i++) {
+    char path[4200];
+    snprintf(path, sizeof path, "%s/%s/config.json", root, ids[i]);
+    wait_for_file(path);
+  }
+  pid_t killed = forker_pid();
+  TRUE(kill(killed, SIGKILL) == 0);
+  for (int i = 0; i < 2; i++)
+    pthread_join(threads[i], NULL);
+  TRUE(kill(killed, 0) < 0 && errno == ESRCH); /* reaped */
+  OK(ncx_list(root, ANSWER));
+  TRUE(strcmp(json, "[]") == 0);
+  OK(create("next", make_bundle("next", &(struct config){0})));
+  killed = forker_pid();
+  TRUE(kill(killed, SIGKILL) == 0 && waitid(P_PID, killed, NULL, WEXITED | WNOWAIT) == 0);
+  OK(ncx_delete(root, "next", 1, TIMEOUT_MS, ANSWER));
+}
+
+static int count_descriptors(pid_t pid) {
   int count = 0;
-  DIR *fds = opendir("/proc/self/fd");
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/fd", pid);
+  DIR *fds = opendir(path);
   while (readdir(fds) != NULL)
     count++;
   closedir(fds);
   return count;
 }
 
-static long resident_kb(void) {
-  char *at = strstr(read_text("/proc/self/status"), "VmRSS:");
+static long resident_kb(pid_t pid) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/status", pid);
+  char *at = strstr(read_text(path), "VmRSS:");
   return at == NULL ? 0 : atol(at + strlen("VmRSS:"));
 }
 
 static void test_cycles(int cycles) {
   const char *bundle = make_bundle("cycle", &(struct config){0});
-  int descriptors = 0;
-  long kb = 0;
+  const pid_t pids[] = {getpid(), forker_pid()};
+  int descriptors[2] = {0};
+  long kb[2] = {0};
   for (int i = 0; i < cycles; i++) {
     OK(create("cycle", bundle));
     OK(ncx_start(root, "cycle", TIMEOUT_MS, ANSWER));
     OK(ncx_state(root, "cycle", ANSWER));
     OK(ncx_delete(root, "cycle", 1, TIMEOUT_MS, ANSWER));
     FAILS("missing", ncx_state(root, "cycle", ANSWER));
-    if (i == cycles / 10) {
-      descriptors = count_descriptors();
-      kb = resident_kb();
+    for (int process = 0; process < 2 && i == cycles / 10; process++) {
+      descriptors[process] = count_descriptors(pids[process]);
+      kb[process] = resident_kb(pids[process]);
     }
   }
-  printf("%d cycles: %+d descriptors, %+ld kB\n", cycles, count_descriptors() - descriptors, resident_kb() - kb);
-  TRUE(count_descriptors() == descriptors);
+  for (int process = 0; process < 2; process++) {
+    int more = count_descriptors(pids[process]) - descriptors[process];
+    printf("%d cycles: %s: %+d descriptors, %+ld kB\n", cycles, process == 0 ? "library" : "forker", more,
+           resident_kb(pids[process]) - kb[process]);
+    TRUE(more == 0);
+  }
 }
 
 int main(int count, char **arguments) {
+  char path[64];
   if (count != 5)
-    stop(__LINE__, "usage: test FOLDER MONITOR CGROUP CYCLES");
+    stop(__LINE__, "usage: test FOLDER PROGRAMS CGROUP CYCLES");
   folder = arguments[1];
-  monitor = arguments[2];
+  snprintf(monitor, sizeof monitor, "%s/nexcage-monitor", arguments[2]);
+  snprintf(forker, sizeof forker, "%s/nexcage-forker", arguments[2]);
   cgroup = arguments[3];
   snprintf(root, sizeof root, "%s/state", folder);
   test_words();
+  FAILS("failed", ncx_open("/nonexistent", ANSWER));
+  OK(ncx_open(forker, ANSWER));
+  TRUE(forker_pid() == 0); /* no call that looks starts it */
   test_refusals();
   test_log();
   if (atoi(arguments[4]) == 0)
@@ -382,11 +439,16 @@ int main(int count, char **arguments) {
   test_monitor();
   test_exec();
   test_overlay();
-#ifndef __SANITIZE_ADDRESS__ /* before gcc 14 its allocator's locks are not given back in a forked child */
   for (int i = 0; i <= atoi(arguments[4]) / 50; i++)
     test_threads();
-#endif
+  test_killed_forker();
+  OK(create("last", make_bundle("last", &(struct config){0})));
+  OK(ncx_delete(root, "last", 1, TIMEOUT_MS, ANSWER));
   test_cycles(atoi(arguments[4]));
-  TRUE(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD); /* every child was reaped */
+  TRUE(waitpid(-1, NULL, WNOHANG) == 0); /* only the forker is there, and has no child that was not reaped: */
+  snprintf(path, sizeof path, "/proc/%d/task/%d/children", forker_pid(), forker_pid());
+  for (int i = 0; read_text(path)[0] != '\0' && i < 10000; i++)
+    wait_ms(2);
+  TRUE(read_text(path)[0] == '\0');
   return 0;
 }

@@ -24,19 +24,20 @@ static int open_lock(const char *io, struct failure *failure) {
    over exec. It would end when this process closed any descriptor of the file: there must be only this one. */
 static int take_lock(struct watch *watch, struct failure *failure) {
   struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  watch->lock = open_lock(watch->io, failure);
+  watch->lock = open_lock(watch->call->io, failure);
   if (watch->lock < 0)
     return failure->result;
   if (fcntl(watch->lock, F_SETLK, &lock) == 0)
     return 0;
   if (errno != EAGAIN && errno != EACCES)
-    return fail(failure, errno, "failed", "the lock of %.300s: %s", watch->io, strerror(errno));
-  return fail(failure, EALREADY, "exists", "%.300s already has a monitor, or its container is being made", watch->io);
+    return fail(failure, errno, "failed", "the lock of %.300s: %s", watch->call->io, strerror(errno));
+  return fail(failure, EALREADY, "exists", "%.300s already has a monitor, or its container is being made",
+              watch->call->io);
 }
 
 static int open_fifo(const struct watch *watch, const char *name, int flags, struct failure *failure) {
   char path[4096];
-  snprintf(path, sizeof path, "%s/%s", watch->io, name);
+  snprintf(path, sizeof path, "%s/%s", watch->call->io, name);
   int fd = open(path, flags | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0)
     fail(failure, errno, "failed", "%.300s: %s", path, strerror(errno));
@@ -45,7 +46,7 @@ static int open_fifo(const struct watch *watch, const char *name, int flags, str
 
 static int make_fifo(const struct watch *watch, const char *name, struct failure *failure) {
   char path[4096];
-  snprintf(path, sizeof path, "%s/%s", watch->io, name);
+  snprintf(path, sizeof path, "%s/%s", watch->call->io, name);
   unlink(path);
   if (mkfifo(path, 0600) < 0)
     return fail(failure, errno, errno == ENOSPC ? "space" : "failed", "%.300s: %s", path, strerror(errno));
@@ -54,8 +55,8 @@ static int make_fifo(const struct watch *watch, const char *name, struct failure
 
 int open_watch(struct watch *watch, bool make, struct failure *failure) {
   const char *const names[] = {"stdout", "stderr"};
-  if (access(watch->monitor, X_OK) < 0)
-    return fail(failure, errno, "failed", "the monitor %.300s: %s", watch->monitor, strerror(errno));
+  if (access(watch->call->monitor, X_OK) < 0)
+    return fail(failure, errno, "failed", "the monitor %.300s: %s", watch->call->monitor, strerror(errno));
   if (take_lock(watch, failure) < 0)
     return failure->result;
   for (int i = 0; i < 2; i++) {
@@ -81,23 +82,17 @@ int open_outputs(const struct watch *watch, int output[2], struct failure *failu
   return 0;
 }
 
-void close_watch(struct watch *watch) {
-  int fds[] = {watch->reader[0], watch->reader[1], watch->lock};
-  for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
-    if (fds[i] >= 0)
-      close(fds[i]);
-}
-
 void remove_fifos(const struct watch *watch) {
   const char *const names[] = {"stdout", "stderr"};
   char path[4096];
   for (int i = 0; i < 2; i++) {
-    snprintf(path, sizeof path, "%s/%s", watch->io, names[i]);
+    snprintf(path, sizeof path, "%s/%s", watch->call->io, names[i]);
     unlink(path);
   }
 }
 
 void become_monitor(const struct watch *watch, const char *mode, int pid) {
+  const struct call *call = watch->call;
   char numbers[4][24], max_bytes[24];
   const int fds[] = {watch->reader[0], watch->reader[1], watch->lock};
   char *environment[] = {NULL};
@@ -106,56 +101,18 @@ void become_monitor(const struct watch *watch, const char *mode, int pid) {
     snprintf(numbers[i], sizeof numbers[i], "%d", fds[i]);
   }
   snprintf(numbers[3], sizeof numbers[3], "%d", pid);
-  snprintf(max_bytes, sizeof max_bytes, "%lld", (long long)watch->log_max_bytes);
-  char *arguments[] = {"nexcage-monitor",      (char *)mode, numbers[3], numbers[0], numbers[1], numbers[2],
-                       (char *)watch->io,      (char *)watch->log, max_bytes,  (char *)watch->exit_record, NULL};
-  execve(watch->monitor, arguments, environment);
+  snprintf(max_bytes, sizeof max_bytes, "%lld", (long long)call->log_max_bytes);
+  char *arguments[] = {"nexcage-monitor", (char *)mode, numbers[3], numbers[0], numbers[1], numbers[2],
+                       (char *)call->io,  (char *)call->log, max_bytes, (char *)call->exit_record, NULL};
+  execve(call->monitor, arguments, environment);
 }
 
-struct attach {
-  struct watch watch;
-  int pid;
-};
-
-static int run_attach(void *arguments, struct answer *answer) {
-  struct attach *attach = arguments;
-  return open_watch(&attach->watch, false, &answer->failure);
-}
-
-static void stay_attached(void *arguments, const struct answer *answer) {
-  struct attach *attach = arguments;
-  (void)answer;
-  become_monitor(&attach->watch, "attach", attach->pid);
-}
-
-EXPORT int ncx_attach(const char *monitor, const char *io, const char *log, int64_t log_max_bytes,
-                      const char *exit_record, int pid, int timeout_ms, NCX_ANSWER) {
-  struct failure failure = {0};
-  struct answer answer;
-  struct attach attach = {.watch = {.monitor = monitor, .io = io, .log = log, .log_max_bytes = log_max_bytes,
-                                    .exit_record = exit_record, .reader = {-1, -1}, .lock = -1},
-                          .pid = pid};
-  struct work work = {.run = run_attach, .stay = stay_attached, .arguments = &attach, .timeout_ms = timeout_ms};
-  if (run_in_child(&work, &answer, &failure) < 0)
-    return give_failure(&failure, error, error_size);
-  snprintf(json, json_size, "{\"monitorPid\":%d}", answer.lasting_pid);
-  return 0;
-}
-
-EXPORT int ncx_monitor_pid(const char *io, NCX_ANSWER) {
-  struct failure failure = {0};
-  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  char path[4096];
-  snprintf(path, sizeof path, "%s/monitor", io);
-  int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0 && errno != ENOENT) {
-    fail(&failure, errno, "failed", "%.300s: %s", path, strerror(errno));
-    return give_failure(&failure, error, error_size);
-  }
-  if (fd < 0 || fcntl(fd, F_GETLK, &lock) < 0)
-    lock.l_type = F_UNLCK;
-  if (fd >= 0)
-    close(fd);
-  snprintf(json, json_size, "{\"pid\":%d}", lock.l_type == F_UNLCK ? 0 : (int)lock.l_pid);
-  return 0;
+int run_attach(const struct call *call, struct answer *answer) {
+  struct watch watch = {.call = call, .reader = {-1, -1}, .lock = -1};
+  if (open_watch(&watch, false, &answer->failure) < 0)
+    return answer->failure.result;
+  null_stdio(-1, -1);
+  answer_and_stay(answer);
+  become_monitor(&watch, "attach", call->pid);
+  _exit(127);
 }

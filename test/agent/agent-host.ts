@@ -104,7 +104,7 @@ async function startAgentHost(): Promise<{ agent: AgentHost } & AsyncDisposable>
   const main = await bundled("agent/main.ts");
   // As the product has it: the libraries are beside the program.
   for (const file of [program, main])
-    for (const name of ["libncx.so", "nexcage-monitor"])
+    for (const name of ["libncx.so", "nexcage-forker", "nexcage-monitor"])
       symlinkSync(join(native, name), join(dirname(file), name));
   const running = await startHosts({ names: ["agent"] });
   const host = running.host("agent");

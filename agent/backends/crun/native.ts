@@ -45,7 +45,10 @@ export type TerminalSize = { rows: number; columns: number };
 /** Waiting for libcrun has an end: after this long the call is undone and `TIMED_OUT`. */
 const defaultTimeoutMs = 60_000;
 
-/** libcrun in this process. Its calls do not block the event loop and may run in parallel. */
+/**
+ * libcrun: what looks is done in this process, what changes something in a child of `nexcage-forker`, which the
+ * first such call starts. Calls do not block the event loop and may run in parallel.
+ */
 export type Native = {
   /** Both of what is loaded, such as `1.21`. */
   libcrunVersion: string;
@@ -118,7 +121,7 @@ const Started = z.object({
 
 /**
  * Loads libcrun into this process, which its launcher must have sealed.
- * @param directory holds `libncx.so` and `nexcage-monitor`, as `native/build` makes them
+ * @param directory holds `libncx.so`, `nexcage-forker` and `nexcage-monitor`, as `native/build` makes them
  * @throws {NexcageError} `BACKEND_UNAVAILABLE` with the reason
  */
 export async function loadNative(directory: string): Promise<Native> {
@@ -128,6 +131,7 @@ export async function loadNative(directory: string): Promise<Native> {
       hint: "run nexcage-agent itself, as root",
     });
   const call = await bind(join(directory, "libncx.so"));
+  await call("ncx_open", [join(directory, "nexcage-forker")]);
   const monitor = join(directory, "nexcage-monitor");
   const change = async (name: keyof typeof prototypes, ...args: Argument[]) => void (await call(name, args));
 
@@ -193,6 +197,7 @@ type Argument = string | number;
 
 const answer = "char *json, size_t json_size, char *error, size_t error_size";
 const prototypes = {
+  ncx_open: `int ncx_open(const char *forker, ${answer})`,
   ncx_version: `int ncx_version(${answer})`,
   ncx_features: `int ncx_features(${answer})`,
   ncx_list: `int ncx_list(const char *root, ${answer})`,
