@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import { chmod, copyFile, mkdir, mkdtemp, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { execa } from "execa";
 import { makeBusyboxArchive } from "./busybox-template.ts";
 
 /** Names under which the stand-in is installed; the last is for LXC's hooks. */
@@ -101,6 +102,9 @@ async function writeClusterFiles(folder: string, name: string): Promise<void> {
   };
   for (const [file, text] of Object.entries(files))
     await writeFile(join(folder, file), text, { mode: 0o640 });
+  await execa("chown", ["-R", "root:www-data", folder]);
+  // New files get the group too.
+  await execa("find", [folder, "-type", "d", "-exec", "chmod", "2755", "{}", "+"]);
 }
 
 type Made = { main: string; archive: string; scripts: string[] };

@@ -1,5 +1,5 @@
 // What a test turns on a host: /etc/nexcage-test-proxmox.json, read by each call anew.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { codeOf, Failure } from "./failure.ts";
 import { knobsFile, privateDir } from "./paths.ts";
@@ -71,7 +71,10 @@ export async function reach(
   mkdirSync(`${privateDir}/paused`, { recursive: true });
   writeFileSync(file, JSON.stringify({ vmid, worker: process.pid, pct: process.ppid }));
   while (existsSync(file)) {
-    if (signal.aborted) throw new Failure("received interrupt");
+    if (signal.aborted) {
+      rmSync(file);
+      throw new Failure("received interrupt");
+    }
     await sleep(10);
   }
 }

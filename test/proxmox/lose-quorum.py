@@ -1,7 +1,8 @@
 """lose-quorum.py PATH: mounts a folder over itself so that even root cannot write there, and gets EACCES.
 
-The mount maps users but not the group of the files: to the kernel a file with an unmapped owner is not to be
-written (EACCES, before any privilege is asked for), and is read as its modes say.
+The mount maps root but not www-data, the group of all that is in /etc/pve: to the kernel a file or folder with
+an unmapped owner is not to be written (EACCES, before any privilege is asked for), and is read as its modes say.
+What is removed or renamed over gets EOVERFLOW, where pmxcfs says EACCES there too.
 """
 import ctypes
 import os
@@ -31,7 +32,7 @@ if child == 0:
     os.read(done[0], 1)
     os._exit(0)
 os.read(ready[0], 1)
-for kind, line in (("uid", "0 0 65536"), ("gid", "65536 65536 1")):
+for kind, line in (("uid", "0 0 65536"), ("gid", "0 0 1")):
     with open(f"/proc/{child}/{kind}_map", "w") as file:
         file.write(line)
 namespace = os.open(f"/proc/{child}/ns/user", os.O_RDONLY)

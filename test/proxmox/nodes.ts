@@ -38,7 +38,9 @@ export async function waitForPause(
       const { exitCode, stdout } = await host.exec(["cat", pauseFile(stage)]);
       if (exitCode !== 0 || stdout === "") return undefined;
       const paused: Paused = JSON.parse(stdout);
-      return paused;
+      // Who was killed there has left its note.
+      const { exitCode: isGone } = await host.exec(["test", "-d", `/proc/${paused.worker}`]);
+      return isGone === 0 ? paused : undefined;
     },
     { what: `stage ${stage} on ${host.name}`, timeoutMs, signal },
   );
@@ -57,7 +59,7 @@ export async function killPaused(host: TestHost, paused: Paused, who: "pct" | "b
 
 /**
  * From here on /etc/pve can be read, and whatever is written there gets EACCES, as without quorum; only the
- * mode of the link /etc/pve/local stays as it was. `gainQuorum` ends it.
+ * mode of the link /etc/pve/local stays as it was, and what is removed there gets EOVERFLOW. `gainQuorum` ends it.
  */
 export async function loseQuorum(host: TestHost): Promise<void> {
   await must(host, ["python3", join(import.meta.dirname, "lose-quorum.py"), "/etc/pve"]);

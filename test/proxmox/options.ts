@@ -106,11 +106,3 @@ export const createOptions: Readonly<Record<string, Schema>> = {
   password: { type: "string", minLength: 5 },
   pool: text,
 };
-
-/** Those of the conf's values that are written again, sorted: the others stay as they were given. */
-export function reprintedFormat(name: string): Format | undefined {
-  if (name === "rootfs") return formats.rootfs;
-  if (/^mp\d+$/.test(name)) return formats.mountPoint;
-  if (/^net\d+$/.test(name)) return formats.net;
-  return undefined;
-}

@@ -1,10 +1,10 @@
 // What `status --verbose` and pvesh tell of one guest.
-import { existsSync, readFileSync, statfsSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { readConf } from "./cluster.ts";
 import { normalizeTags } from "./conf.ts";
 import { initPid, isRunning } from "./lxc.ts";
-import { parseSize, volumePath } from "./storage.ts";
+import { parseSize } from "./storage.ts";
 import { mountPoints } from "./volumes.ts";
 
 export type Fields = Record<string, string | number>;
@@ -80,9 +80,4 @@ function uptimeOf(pid: string): number {
   } catch {
     return 0;
   }
-}
-
-/** Bytes of an image, from its file. */
-export function imageSize(volume: string): number {
-  return volume.startsWith("/") ? 0 : (statSync(volumePath(volume), { throwIfNoEntry: false })?.size ?? 0);
 }
