@@ -1,19 +1,22 @@
 import { canonicalJson } from "./digest.ts";
-import type { BackendName, ContainerSpec } from "./spec.ts";
+import type { BackendName, ContainerSpec, ProxmoxOptions, Resources } from "./spec.ts";
 
 /** What a changed field costs: nothing is interrupted, the container restarts, or it is made anew. */
 export type Cost = "hot" | "restart" | "recreate";
 
-/** The fields that a spec can change in; `resources` one by one, since they are set one by one. */
+/** The fields that a spec can change in; `resources` and `proxmox` one by one, since they are set one by one. */
 export type SpecField =
-  | Exclude<keyof ContainerSpec, "id" | "resources">
-  | `resources.${"cpus" | "memoryBytes" | "pids"}`;
+  | Exclude<keyof ContainerSpec, "id" | "resources" | "proxmox">
+  | `resources.${keyof Resources}`
+  | `proxmox.${keyof ProxmoxOptions}`;
 
 /**
- * The one table of what a change costs, read by the plan and by the backends. On libcrun only what the
- * kernel's control groups and our own record hold can change while the container lives.
+ * The one table of what a change costs, read by the plan and by the backends; a field that is not there, the
+ * backend cannot hold. On libcrun only what the kernel's control groups and our own record hold can change
+ * while the container lives. Proxmox applies some options to a running container, and keeps others for its
+ * next start (pct(1), `[pve:pending]`).
  */
-export const costs: Record<BackendName, Record<SpecField, Cost>> = {
+export const costs: Record<BackendName, Partial<Record<SpecField, Cost>>> = {
   crun: {
     runtime: "recreate",
     source: "recreate",
@@ -33,6 +36,36 @@ export const costs: Record<BackendName, Record<SpecField, Cost>> = {
     stopSignal: "hot",
     stopGracePeriodMs: "hot",
   },
+  lxc: {
+    runtime: "recreate",
+    source: "recreate",
+    command: "restart",
+    environment: "restart",
+    user: "restart",
+    workingDir: "restart",
+    hostname: "restart",
+    mounts: "restart",
+    readOnly: "recreate",
+    capDrop: "restart",
+    networks: "hot",
+    "resources.cpus": "hot",
+    "resources.memoryBytes": "hot",
+    "resources.swapBytes": "hot",
+    "resources.pids": "restart",
+    labels: "hot",
+    stopSignal: "restart",
+    stopGracePeriodMs: "hot",
+    "proxmox.vmid": "recreate",
+    "proxmox.vmidRange": "hot",
+    "proxmox.storage": "recreate",
+    "proxmox.rootfsBytes": "hot",
+    "proxmox.unprivileged": "recreate",
+    "proxmox.features": "restart",
+    "proxmox.onboot": "hot",
+    "proxmox.startup": "hot",
+    "proxmox.tags": "hot",
+    "proxmox.protection": "hot",
+  },
 };
 
 /** One field of a spec, before and after; undefined where it is not said. */
@@ -42,21 +75,21 @@ export type FieldChange = { field: SpecField; old: unknown; new: unknown; cost: 
 export function changedFields(before: ContainerSpec, after: ContainerSpec): FieldChange[] {
   const table = costs[after.runtime];
   return (Object.keys(table) as SpecField[]) // its own type
-    .map((field) => ({ field, old: fieldOf(before, field), new: fieldOf(after, field), cost: table[field] }))
+    .map((field) => ({
+      field,
+      old: fieldOf(before, field),
+      new: fieldOf(after, field),
+      cost: table[field] ?? "recreate",
+    }))
     .filter((change) => canonicalJson(change.old ?? null) !== canonicalJson(change.new ?? null));
 }
 
-function fieldOf(spec: ContainerSpec, field: SpecField): unknown {
-  switch (field) {
-    case "resources.cpus":
-      return spec.resources?.cpus;
-    case "resources.memoryBytes":
-      return spec.resources?.memoryBytes;
-    case "resources.pids":
-      return spec.resources?.pids;
-    default:
-      return spec[field];
-  }
+function fieldOf(spec: Readonly<Record<string, unknown>>, field: string): unknown {
+  const [head = "", ...rest] = field.split(".");
+  const value = spec[head];
+  if (rest.length === 0 || typeof value !== "object" || value === null)
+    return rest.length === 0 ? value : undefined;
+  return fieldOf({ ...value }, rest.join("."));
 }
 
 /** The dearest of several changes; undefined when there is none. */

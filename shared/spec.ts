@@ -8,13 +8,21 @@ export const AbsolutePath = z
   .max(4096)
   .regex(/^\/(?!.*(?:^|\/)\.{1,2}(?:\/|$))[^\0]*$/);
 
-export const BackendName = z.enum(["crun"]);
+/** `crun`: libcrun by FFI; `lxc`: a Proxmox container by `pct`. */
+export const BackendName = z.enum(["crun", "lxc"]);
 export type BackendName = z.infer<typeof BackendName>;
 
-/** Where a container's files come from: an OCI bundle that is on the host, or an image kept there by digest. */
+/**
+ * Where a container's files come from: an OCI bundle that is on the host, an image kept there by digest, or a
+ * template of Proxmox's by its volume, such as `local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst`.
+ */
 export const Source = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("bundle"), path: AbsolutePath }),
   z.strictObject({ kind: z.literal("image"), digest: Digest }),
+  z.strictObject({
+    kind: z.literal("template"),
+    volume: z.string().regex(/^[A-Za-z][\w.-]*:vztmpl\/[\w.+-]+$/),
+  }),
 ]);
 export type Source = z.infer<typeof Source>;
 
@@ -38,10 +46,66 @@ export const Resources = z.strictObject({
   /** How many CPUs' time it may use at most: 0.5 is half of one. */
   cpus: z.number().positive().optional(),
   memoryBytes: z.int().positive().optional(),
+  /** Swap alone, beside the memory; 0 is none. */
+  swapBytes: z.int().nonnegative().optional(),
   /** How many processes and threads at most. */
   pids: z.int().positive().optional(),
 });
 export type Resources = z.infer<typeof Resources>;
+
+/** A network interface of a Proxmox container. */
+export const Network = z.strictObject({
+  /** As the container sees it: `eth0`. */
+  name: z.string().regex(/^[a-z][a-z0-9]{0,14}$/),
+  bridge: z.string().regex(/^[A-Za-z][\w.-]{0,14}$/),
+  vlan: z.int().min(1).max(4094).optional(),
+  mtu: z.int().min(64).max(65_535).optional(),
+  /** Upper case; left out, Proxmox makes one, which the container keeps. */
+  mac: z
+    .string()
+    .regex(/^([0-9A-F]{2}:){5}[0-9A-F]{2}$/)
+    .optional(),
+  ip: z.union([z.literal("dhcp"), z.cidrv4()]).optional(),
+  gateway: z.ipv4().optional(),
+  ip6: z.union([z.enum(["dhcp", "auto"]), z.cidrv6()]).optional(),
+  gateway6: z.ipv6().optional(),
+  firewall: z.boolean().optional(),
+});
+export type Network = z.infer<typeof Network>;
+
+/** What only Proxmox has words for. */
+export const ProxmoxOptions = z.strictObject({
+  /** A fixed number instead of the lowest free one of `vmidRange`. */
+  vmid: z.int().min(100).max(999_999_999).optional(),
+  vmidRange: z.tuple([z.int().min(100), z.int().max(999_999_999)]).optional(),
+  /** Where its root file system is; the first storage that takes containers, where it is not said. */
+  storage: z
+    .string()
+    .regex(/^[A-Za-z][\w.-]*$/)
+    .optional(),
+  rootfsBytes: z.int().positive().optional(),
+  unprivileged: z.boolean().optional(),
+  features: z
+    .strictObject({
+      nesting: z.boolean().optional(),
+      keyctl: z.boolean().optional(),
+      fuse: z.boolean().optional(),
+      mknod: z.boolean().optional(),
+    })
+    .optional(),
+  onboot: z.boolean().optional(),
+  startup: z
+    .strictObject({
+      order: z.int().nonnegative().optional(),
+      up: z.int().nonnegative().optional(),
+      down: z.int().nonnegative().optional(),
+    })
+    .optional(),
+  /** Lower case, sorted; the agent adds its own. */
+  tags: z.array(z.string().regex(/^[a-z0-9_][a-z0-9_+.-]*$/)).optional(),
+  protection: z.boolean().optional(),
+});
+export type ProxmoxOptions = z.infer<typeof ProxmoxOptions>;
 
 /** `uid`, `uid:gid`, or names of the image's own `/etc/passwd` and `/etc/group`. */
 export const User = z.string().regex(/^[a-z_0-9][a-z0-9_.-]{0,63}(:[a-z_0-9][a-z0-9_.-]{0,63})?$/i);
@@ -78,6 +142,8 @@ export const ContainerSpec = z.strictObject({
     .regex(/^SIG[A-Z0-9+]+$/)
     .optional(),
   stopGracePeriodMs: z.int().nonnegative().optional(),
+  networks: z.array(Network).optional(),
+  proxmox: ProxmoxOptions.optional(),
 });
 export type ContainerSpec = z.infer<typeof ContainerSpec>;
 

@@ -3,7 +3,7 @@ import type { FieldChange, SpecField } from "../../shared/costs.ts";
 /** A field of a spec by its word in the YAML. */
 export function wordOf({ field, old, new: now }: FieldChange): string {
   if (field !== "source") return yamlWords[field];
-  const kinds = [old, now].map((source) => (isBundle(source) ? "bundle" : "rootfs"));
+  const kinds = [old, now].map(kindOf);
   return kinds[0] === kinds[1] ? (kinds[0] ?? "") : kinds.join(" → ");
 }
 
@@ -20,12 +20,26 @@ const yamlWords: Record<Exclude<SpecField, "source">, string> = {
   capDrop: "cap_drop",
   "resources.cpus": "resources.cpus",
   "resources.memoryBytes": "resources.memory",
+  "resources.swapBytes": "resources.swap",
   "resources.pids": "resources.pids",
   labels: "labels",
   stopSignal: "stop_signal",
   stopGracePeriodMs: "stop_grace_period",
+  networks: "networks",
+  "proxmox.vmid": "proxmox.vmid",
+  "proxmox.vmidRange": "proxmox.vmid_range",
+  "proxmox.storage": "proxmox.storage",
+  "proxmox.rootfsBytes": "proxmox.rootfs_size",
+  "proxmox.unprivileged": "proxmox.unprivileged",
+  "proxmox.features": "proxmox.features",
+  "proxmox.onboot": "proxmox.onboot",
+  "proxmox.startup": "proxmox.startup",
+  "proxmox.tags": "proxmox.tags",
+  "proxmox.protection": "proxmox.protection",
 };
 
-function isBundle(source: unknown): boolean {
-  return typeof source === "object" && source !== null && "kind" in source && source.kind === "bundle";
+/** The word under which the YAML says where the files come from. */
+function kindOf(source: unknown): string {
+  const kind = typeof source === "object" && source !== null && "kind" in source ? source.kind : undefined;
+  return kind === "bundle" || kind === "template" ? kind : "rootfs";
 }

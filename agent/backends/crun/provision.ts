@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { NexcageError } from "../../../shared/errors.ts";
 import type { ContainerSpec } from "../../../shared/spec.ts";
 import type { ImageStore } from "../../images/store.ts";
 import type { Log } from "../../log.ts";
@@ -48,6 +49,10 @@ export async function configOf(
   const cgroupsPath = paths.cgroup(spec.id);
   if (spec.source.kind === "bundle")
     return await bundleConfig(spec, { bundle: spec.source.path, cgroupsPath });
+  if (spec.source.kind === "template")
+    throw new NexcageError("SPEC_REFUSED", `template: ${spec.source.volume} needs runtime: lxc`, {
+      hint: "for crun name a rootfs or a bundle",
+    });
   const store = await images();
   const imagePath = await store.rootfs(spec.source.digest);
   return await imageConfig(spec, {
