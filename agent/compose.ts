@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { CrunBackend } from "./backends/crun/crun.ts";
+import { LxcBackend } from "./backends/lxc/lxc.ts";
 import { lazy } from "./lazy.ts";
 import type { Log } from "./log.ts";
 import type { Paths } from "./paths.ts";
@@ -45,7 +46,10 @@ export async function composeRuntime(
     {
       ...options,
       paths,
-      backends: [new CrunBackend({ paths, native, images, log })],
+      backends: [
+        new CrunBackend({ paths, native, images, log }),
+        new LxcBackend({ paths, images, lockFile, log }),
+      ],
       images,
       lockFile,
       hostname: hostname(),

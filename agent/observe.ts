@@ -39,6 +39,7 @@ function stateOf(record: ContainerRecord, live: Live | undefined, bundle: string
   const exit = live?.exit;
   const annotations: Record<string, string | undefined> = {
     ...record.spec.labels,
+    ...live?.annotations,
     [annotation.backend]: record.backend,
     [annotation.digest]: record.digest,
     [annotation.fleet]: record.fleet,

@@ -54,10 +54,14 @@ function pathsBelow({ run, lib, log, lock }: Roots) {
     bundle: (id: string) => join(lib, "bundles", id),
     exits: join(lib, "exits"),
     exit: (id: string) => join(lib, "exits", `${id}.json`),
+    /** Numbers of Proxmox's that containers are being made under. */
+    claims: join(lib, "claims"),
     journals: join(lib, "journal"),
     images: join(lib, "images"),
     uploads: join(lib, "uploads"),
     logFile: (id: string) => join(log, `${id}.log`),
+    /** What a Proxmox container writes on its console, as LXC keeps it. */
+    consoleLog: (id: string) => join(log, `${id}.console`),
     containerLock: (id: string) => join(lock, `container-${id}`),
     fleetLock: (fleet: string) => join(lock, `fleet-${shortHash(fleet)}`),
     journalLock: (journal: string) => join(lock, `journal-${journal}`),

@@ -16,6 +16,23 @@ export type Live = {
   monitor?: "alive" | "lost" | undefined;
   /** Nobody reads its output: `watch` helps. */
   unwatched?: boolean | undefined;
+  /** What the backend calls it, for its state. */
+  annotations?: Readonly<Record<string, string>> | undefined;
+};
+
+export type CreateOptions = {
+  /** `new` files, or over those that it had before. */
+  files: "new" | "kept";
+  /** Its owner, where the backend keeps that beside the container. */
+  fleet?: string | undefined;
+  onStep: OnStep;
+  signal: AbortSignal;
+};
+
+export type UpdateOptions = {
+  isLive: boolean;
+  /** What it was made from; undefined when it is not known how far an update has come. */
+  before?: ContainerSpec | undefined;
 };
 
 export type ExecRequest = Omit<Params<"container/exec">, "id" | "stream">;
@@ -62,14 +79,15 @@ export interface Backend {
    */
   check(spec: ContainerSpec, options: Waiting): Promise<void>;
   /**
-   * Makes a container that waits for its start; from new files, or over those that it had before. When
-   * this fails what it made is gone, but not the kept files.
+   * Makes a container that waits for its start. When this fails what it made is gone, but not the kept files.
    * @throws {NexcageError} what `check` throws, `DISK_FULL`, `TIMED_OUT`, `RUNTIME_FAILED`
    */
-  create(spec: ContainerSpec, options: Waiting & { files: "new" | "kept"; onStep: OnStep }): Promise<void>;
+  create(spec: ContainerSpec, options: CreateOptions): Promise<void>;
   start(id: ContainerId): Promise<void>;
   /** `signal` is a name, such as `SIGTERM`. `all`: to every process of the container. */
   kill(id: ContainerId, signal: string, options: { all: boolean }): Promise<void>;
+  /** Asks it to end, and ends it after the grace period; where a backend has no way of its own, its signals do. */
+  shutdown?(id: ContainerId, options: { gracePeriodMs: number }): Promise<void>;
   /** Ends what runs and forgets it; its files and its log stay, for a new start. */
   stopNow(id: ContainerId): Promise<void>;
   /** As `stopNow`, and puts the files aside: they come back by `restore`, or go by `discard`. */
@@ -85,8 +103,8 @@ export interface Backend {
 
   /** Gives a running container's output a reader again. */
   watch(id: ContainerId): Promise<void>;
-  /** Brings a container's limits to what the spec says. */
-  update(spec: ContainerSpec): Promise<void>;
+  /** Brings what can change in place to what the spec says. */
+  update(spec: ContainerSpec, options: UpdateOptions): Promise<void>;
   pause(id: ContainerId): Promise<void>;
   resume(id: ContainerId): Promise<void>;
   ps(id: ContainerId): Promise<ProcessInfo[]>;

@@ -85,7 +85,7 @@ async function make(
   const { id } = spec;
   const backend = requireBackend(backends, spec.runtime);
   const createdAt = now().toISOString();
-  await backend.create(spec, { files: "new", signal, onStep: attempt.step });
+  await backend.create(spec, { files: "new", fleet, signal, onStep: attempt.step });
   let startedAt: string | undefined;
   if (start === true) {
     await attempt.step("starting");

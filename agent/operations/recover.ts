@@ -79,8 +79,7 @@ async function settle(intent: CutOff, parts: Parts, { signal }: Waiting): Promis
       return { change: { changed: true } };
     case "update":
       if (isMade) return await done();
-      // A bundle's limits are its own, and no update changes them.
-      if (record?.spec.source.kind === "image" && !hasStopped) await backend.update(record.spec);
+      if (record !== undefined) await backend.update(record.spec, { isLive: !hasStopped });
       return undone;
     case "start": {
       if (live?.status === "creating") await backend.stopNow(id);

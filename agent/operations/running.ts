@@ -22,13 +22,16 @@ export async function endLive({ id, backend, before, record }: Subject, options:
   const { status, pid } = before.state;
   if (status === "stopped") return;
   const graceMs = options.gracePeriodMs ?? record?.spec.stopGracePeriodMs ?? defaultStopGracePeriodMs;
+  if (graceMs > 0 && status === "running" && backend.shutdown !== undefined)
+    return await backend.shutdown(id, { gracePeriodMs: graceMs });
   // One that was never started has no program that could obey.
   if (graceMs > 0 && (status === "running" || status === "paused")) {
     await sendSignal(backend, id, record?.spec.stopSignal ?? "SIGTERM", { all: false });
     if (status === "paused") await backend.resume(id); // a frozen process takes no signal
     if (await backend.waitForEnd(id, { timeoutMs: graceMs, signal })) return;
   }
-  if (status === "creating") return await backend.stopNow(id);
+  if (status === "creating" || (status === "created" && before.state.pid === 0))
+    return await backend.stopNow(id);
   await sendSignal(backend, id, "SIGKILL", { all: false });
   if (status === "paused" && graceMs === 0) await backend.resume(id);
   if (await backend.waitForEnd(id, { timeoutMs: killTimeoutMs, signal })) return;

@@ -5,21 +5,23 @@ import { type ContainerSpec, specDigest } from "../../shared/spec.ts";
 import type { ChangeOptions } from "../runtime.ts";
 import { operate } from "./operate.ts";
 import type { Parts } from "./parts.ts";
+import { endLive } from "./running.ts";
 import { requireSubject } from "./subject.ts";
 
 /** Changes what can change while a container lives, by the table in shared/costs.ts. */
 export function updateContainer(parts: Parts, spec: ContainerSpec, options: ChangeOptions): Promise<Change> {
   const { id } = spec;
   return operate(parts, { kind: "update", id }, options, async (attempt) => {
-    const { inspector, records } = parts;
-    const { backend, before, record } = await requireSubject(parts, id, options);
+    const { inspector, records, now } = parts;
+    const subject = await requireSubject(parts, id, options);
+    const { backend, before, record } = subject;
     if (record === undefined)
       throw new NexcageError(
         "SPEC_REFUSED",
         `container ${id} was not made by this agent, and has no spec to update`,
       );
     const changes = changedFields(record.spec, spec);
-    const cold = changes.filter(({ cost }) => cost !== "hot").map(({ field }) => field);
+    const cold = changes.filter(({ cost }) => cost === "recreate").map(({ field }) => field);
     if (cold.length > 0)
       throw new NexcageError(
         "SPEC_REFUSED",
@@ -33,13 +35,20 @@ export function updateContainer(parts: Parts, spec: ContainerSpec, options: Chan
 
     await attempt.begin();
     const isLive = before.state.status !== "stopped";
-    if (isLive && changes.some(({ field }) => field.startsWith("resources."))) {
-      await attempt.step("updating");
-      attempt.undo(() => backend.update(record.spec));
-      await backend.update(spec);
-    }
+    await attempt.step("updating");
+    attempt.undo(() => backend.update(record.spec, { isLive, before: spec }));
+    await backend.update(spec, { isLive, before: record.spec });
+    const updated = { ...record, spec, digest: specDigest(spec), operationId: options.operationId };
     await attempt.step("recording");
-    await records.write({ ...record, spec, digest: specDigest(spec), operationId: options.operationId });
+    await records.write(updated);
+    attempt.stands();
+    if (before.state.status === "running" && changes.some(({ cost }) => cost === "restart")) {
+      await attempt.step("stopping");
+      await endLive(subject, options);
+      await attempt.step("starting");
+      await backend.start(id);
+      await records.write({ ...updated, startedAt: now().toISOString() });
+    }
     return { changed: true, container: await inspector.settled(id) };
   });
 }

@@ -12,21 +12,21 @@ export type Lock = AsyncDisposable & { write(text: string): Promise<void> };
 /**
  * Takes an exclusive lock on a file, made where it is missing: with `wait` when it is free, without
  * `wait` at once or not at all (undefined). The kernel frees it with the process. Who gives it back
- * removes the file.
+ * removes the file, but for one that is others' too (`keep`).
  */
 export type LockFile = (
   path: string,
-  options: { wait: boolean; signal: AbortSignal },
+  options: { wait: boolean; keep?: boolean; signal: AbortSignal },
 ) => Promise<Lock | undefined>;
 
 export function lockFileWith(flock: Flock): LockFile {
-  return async (path, { wait, signal }) => {
+  return async (path, { wait, keep = false, signal }) => {
     await mkdir(dirname(path), { recursive: true, mode: 0o755 });
     for (let attempt = 1; ; attempt++) {
       signal.throwIfAborted();
       const handle = await open(path, "a+", 0o644);
       const isLocked = await flock(handle.fd, "exclusive");
-      if (isLocked && (await isStillAt(path, handle))) return held(path, handle);
+      if (isLocked && (await isStillAt(path, handle))) return held(path, handle, { keep });
       await handle.close();
       if (isLocked) continue;
       if (!wait) return undefined;
@@ -47,14 +47,14 @@ async function isStillAt(path: string, handle: FileHandle): Promise<boolean> {
   }
 }
 
-function held(path: string, handle: FileHandle): Lock {
+function held(path: string, handle: FileHandle, { keep }: { keep: boolean }): Lock {
   return {
     async write(text) {
       await handle.truncate(0);
       await handle.write(text, 0);
     },
     async [Symbol.asyncDispose]() {
-      await unlink(path).catch(() => {}); // somebody removed the folder
+      if (!keep) await unlink(path).catch(() => {}); // somebody removed the folder
       await handle.close();
     },
   };

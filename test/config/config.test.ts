@@ -9,7 +9,7 @@ import { ociConfig } from "../../agent/backends/crun/config.ts";
 import { resourcesOf, resourcesUpdate } from "../../agent/backends/crun/limits.ts";
 import { imageConfig } from "../../agent/backends/crun/prepare.ts";
 import { defaultSeccomp } from "../../agent/backends/crun/seccomp.ts";
-import { resolveUser, userOf } from "../../agent/backends/crun/users.ts";
+import { resolveUser, userOf } from "../../agent/backends/users.ts";
 import { capabilities } from "../../shared/capabilities.ts";
 import { specOf } from "./container.ts";
 

@@ -149,9 +149,9 @@ export function simulatedBackend(host: SimulatedContainers, alive: () => Promise
     },
     settle: () => alive(),
     watch: async () => {},
-    async update(spec) {
+    async update(spec, { isLive }) {
       await alive();
-      host.update(spec);
+      if (isLive) host.update(spec);
     },
     pause: () => Promise.reject(unsupported("pause")),
     resume: () => Promise.reject(unsupported("resume")),

@@ -1,9 +1,9 @@
 import { NexcageError } from "../../../shared/errors.ts";
 import type { ContainerSpec, Mount } from "../../../shared/spec.ts";
+import type { ContainerUser } from "../users.ts";
 import { type Capability, containerCapabilities } from "./capabilities.ts";
 import { resourcesOf } from "./limits.ts";
 import { defaultSeccomp } from "./seccomp.ts";
-import type { ContainerUser } from "./users.ts";
 
 /** An OCI runtime configuration: JSON for libcrun, of which we read again only what we wrote. */
 export type OciConfig = Record<string, unknown>;

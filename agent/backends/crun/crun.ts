@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import type { Features, LogLine, ProcessInfo } from "../../../shared/container.ts";
 import { asNexcageError, NexcageError } from "../../../shared/errors.ts";
 import type { ContainerId } from "../../../shared/ids.ts";
@@ -8,13 +9,21 @@ import type { Log } from "../../log.ts";
 import type { Paths } from "../../paths.ts";
 import { readProcess } from "../../state/process.ts";
 import { readLogs } from "../../supervise/logs.ts";
-import type { Backend, ExecRequest, ExecSession, Live, LogRequest, OnStep } from "../backend.ts";
+import type {
+  Backend,
+  CreateOptions,
+  ExecRequest,
+  ExecSession,
+  Live,
+  LogRequest,
+  UpdateOptions,
+} from "../backend.ts";
+import { processesOf } from "../processes.ts";
 import { execIn } from "./exec.ts";
 import { bringBack, dropAside, forgetEnd, makeFolders, putAside, removeFiles } from "./files.ts";
 import { resourcesUpdate } from "./limits.ts";
 import { containerIds, isWatched, lookAt, monitorName } from "./look.ts";
 import type { ContainerRef, Native } from "./native.ts";
-import { processesOf } from "./processes.ts";
 import { configOf, overlayTrial, provision } from "./provision.ts";
 
 export type CrunOptions = {
@@ -90,10 +99,7 @@ export class CrunBackend implements Backend {
     await configOf(spec, this.#options);
   }
 
-  async create(
-    spec: ContainerSpec,
-    { files, onStep, signal }: Waiting & { files: "new" | "kept"; onStep: OnStep },
-  ): Promise<void> {
+  async create(spec: ContainerSpec, { files, onStep, signal }: CreateOptions): Promise<void> {
     const { paths } = this.#options;
     const { id } = spec;
     const native = await this.#options.native();
@@ -186,7 +192,12 @@ export class CrunBackend implements Backend {
     });
   }
 
-  async update({ id, resources = {} }: ContainerSpec): Promise<void> {
+  async update(
+    { id, source, resources = {} }: ContainerSpec,
+    { isLive, before }: UpdateOptions,
+  ): Promise<void> {
+    // A bundle's limits are its own; what does not run gets its limits when it is made again.
+    if (!isLive || source.kind === "bundle" || isDeepStrictEqual(before?.resources, resources)) return;
     const native = await this.#options.native();
     await native.update(this.#ref(id), resourcesUpdate(resources));
   }

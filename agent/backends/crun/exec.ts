@@ -3,9 +3,9 @@ import { join } from "node:path";
 import * as z from "zod";
 import { NexcageError } from "../../../shared/errors.ts";
 import type { ExecRequest, ExecSession } from "../backend.ts";
+import { resolveUser } from "../users.ts";
 import type { ProcessEnd } from "./exec-session.ts";
 import type { ContainerRef, Native } from "./native.ts";
-import { resolveUser } from "./users.ts";
 
 /** Runs a command in a running container: its own environment, folder and user but for what is asked. */
 export async function execIn(

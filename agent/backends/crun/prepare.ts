@@ -1,9 +1,9 @@
 import { readFile, stat } from "node:fs/promises";
 import { hasCode, NexcageError } from "../../../shared/errors.ts";
 import type { ContainerSpec } from "../../../shared/spec.ts";
+import { resolveUser } from "../users.ts";
 import { capabilitiesOfMask } from "./capabilities.ts";
 import { type HostFacts, type OciConfig, ociConfig } from "./config.ts";
-import { resolveUser } from "./users.ts";
 
 export type ConfigOptions = {
   /** `root.path` of the configuration, absolute: where the container's files are once it is made. */

@@ -1,6 +1,6 @@
-import type { ProcessInfo } from "../../../shared/container.ts";
-import { readText } from "../../state/files.ts";
-import { readProcess } from "../../state/process.ts";
+import type { ProcessInfo } from "../../shared/container.ts";
+import { readText } from "../state/files.ts";
+import { readProcess } from "../state/process.ts";
 
 /** What runs under these pids of the host, sorted; what has ended since is left out. */
 export function processesOf(pids: number[]): ProcessInfo[] {

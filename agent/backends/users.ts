@@ -1,5 +1,5 @@
-import { NexcageError } from "../../../shared/errors.ts";
-import { readInRoot } from "../../images/in-root.ts";
+import { NexcageError } from "../../shared/errors.ts";
+import { readInRoot } from "../images/in-root.ts";
 
 export type ContainerUser = { uid: number; gid: number; additionalGids: number[]; home: string };
 

@@ -1,0 +1,83 @@
+import { existsSync, statSync } from "node:fs";
+import { NexcageError } from "../../../shared/errors.ts";
+import type { ContainerSpec } from "../../../shared/spec.ts";
+import { readNames } from "../../state/files.ts";
+import { bridges, type Guest, hasQuorum, nodeName } from "./guests.ts";
+import { requireMappable } from "./options.ts";
+import { readStorages, type Storage, templateFolder } from "./storages.ts";
+
+/**
+ * Refuses what a create would fail for, or worse would not: pct takes any bridge, and looks for the template
+ * after it has made the volumes. Touches nothing.
+ * @returns the storage on which the guest will be, and the guest that it replaces
+ * @throws {NexcageError} `SPEC_REFUSED`, `IMAGE_MISSING`, `RUNTIME_FAILED` without a quorum
+ */
+export function requireGuestPossible(
+  spec: ContainerSpec,
+  { aside }: { aside: Guest | undefined },
+): { storage: string; aside: Guest | undefined } {
+  requireMappable(spec);
+  requireQuorum();
+  const storages = readStorages(nodeName());
+  if (spec.source.kind === "template") requireTemplate(spec.source.volume, storages);
+  requireBridges(spec);
+  requireBindSources(spec);
+  if (aside !== undefined && aside.vmid === spec.proxmox?.vmid)
+    throw new NexcageError(
+      "SPEC_REFUSED",
+      `proxmox.vmid: ${aside.vmid} is the container's that ${spec.id} is to replace, and one number is not for two`,
+      { hint: `delete it first: nexcage fleet delete ${spec.id}; or leave out vmid` },
+    );
+  return { storage: requireStorage(spec, storages), aside };
+}
+
+function requireQuorum(): void {
+  const { mode } = statSync("/etc/pve/local");
+  if (hasQuorum(mode)) return;
+  throw new NexcageError("RUNTIME_FAILED", "the cluster has no quorum: /etc/pve cannot be written", {
+    hint: "pvecm status tells which nodes are missing",
+  });
+}
+
+function requireStorage({ proxmox }: ContainerSpec, storages: Storage[]): string {
+  const usable = storages.filter(({ content }) => content.includes("rootdir"));
+  const names = usable.map(({ name }) => name).join(", ") || "none";
+  const wanted = proxmox?.storage;
+  const found = wanted === undefined ? usable[0] : usable.find(({ name }) => name === wanted);
+  if (found !== undefined) return found.name;
+  const message = wanted === undefined ? "no storage" : `${wanted} is no storage`;
+  throw new NexcageError("SPEC_REFUSED", `proxmox.storage: ${message} of this node that holds containers`, {
+    hint: `those that do: ${names}`,
+  });
+}
+
+function requireTemplate(volume: string, storages: Storage[]): void {
+  const [name = "", file = ""] = volume.split(":vztmpl/");
+  const storage = storages.find((one) => one.name === name);
+  const folder = storage && templateFolder(storage);
+  if (storage !== undefined && folder === undefined) return; // not a folder: only Proxmox can look
+  if (folder !== undefined && existsSync(`${folder}/${file}`)) return;
+  const there = storages.flatMap((one) =>
+    readNames(templateFolder(one) ?? "").map((template) => `${one.name}:vztmpl/${template}`),
+  );
+  throw new NexcageError("IMAGE_MISSING", `template: this node has no ${volume}`, {
+    hint: `there are ${there.join(", ") || "none"}; to get one: pveam available, pveam download ${name || "local"} FILE`,
+  });
+}
+
+function requireBridges({ networks = [] }: ContainerSpec): void {
+  const there = bridges();
+  for (const { name, bridge } of networks)
+    if (!there.includes(bridge))
+      throw new NexcageError("SPEC_REFUSED", `networks: this host has no bridge ${bridge} for ${name}`, {
+        hint: `its bridges: ${there.join(", ") || "none"}`,
+      });
+}
+
+function requireBindSources({ mounts = [] }: ContainerSpec): void {
+  for (const mount of mounts)
+    if (mount.type === "bind" && !existsSync(mount.source))
+      throw new NexcageError("SPEC_REFUSED", `volumes: ${mount.source} does not exist on this host`, {
+        hint: "make it there, a folder or a file, then apply again",
+      });
+}

@@ -1,0 +1,68 @@
+import { chmod, rename, rm, writeFile } from "node:fs/promises";
+import { NexcageError } from "../../../shared/errors.ts";
+import { readText } from "../../state/files.ts";
+import type { LockFile } from "../../state/lock.ts";
+import { configFile, readGuest } from "./guests.ts";
+
+/** Those that are nexcage's to write; others belong to who wrote them. */
+const ownKeys = new Set([
+  "lxc.environment.runtime",
+  "lxc.init.uid",
+  "lxc.init.gid",
+  "lxc.init.cwd",
+  "lxc.signal.halt",
+  "lxc.cap.keep",
+  "lxc.cap.drop",
+  "lxc.mount.entry",
+  "lxc.cgroup2.pids.max",
+  "lxc.console.logfile",
+]);
+
+type Line = { key: string; value: string };
+
+/** A configuration's text with these lines in place of nexcage's own, below what is said of the guest now. Pure. */
+export function withRawLines(text: string, lines: readonly Line[]): string {
+  const sections = text.search(/^\[/m);
+  const current = sections < 0 ? text : text.slice(0, sections);
+  const rest = sections < 0 ? "" : text.slice(sections);
+  const kept = current
+    .split("\n")
+    .filter((line) => line !== "" && !ownKeys.has(/^(lxc\.[a-z0-9_.]+)\s*[:=]/.exec(line)?.[1] ?? ""));
+  const own = lines.map(({ key, value }) => `${key}: ${value}`);
+  return `${[...kept, ...own].join("\n")}\n${rest === "" ? "" : `\n${rest}`}`;
+}
+
+/**
+ * Writes a guest's `lxc.*` lines, for which pct has no option, under the lock that pct takes itself.
+ * @returns whether something changed
+ * @throws {NexcageError} `RUNTIME_FAILED` where `/etc/pve` cannot be written
+ */
+export async function writeRawLines(
+  vmid: number,
+  lines: readonly Line[],
+  { lockFile, signal }: { lockFile: LockFile; signal: AbortSignal },
+): Promise<boolean> {
+  const path = `/run/lock/lxc/pve-config-${vmid}.lock`;
+  await using _lock = await lockFile(path, { wait: true, keep: true, signal });
+  const before = readText(configFile(vmid));
+  if (before === undefined || readGuest(vmid)?.config.values.has("lock") === true)
+    throw new NexcageError("LOCK_HELD", `guest ${vmid} is being changed by somebody else`, {
+      hint: `see who: pct config ${vmid}`,
+    });
+  const after = withRawLines(before, lines);
+  if (after === before) return false;
+  // Beside it, and renamed: that is how Proxmox writes these files too.
+  const draft = `${configFile(vmid)}.tmp.${process.pid}`;
+  try {
+    await writeFile(draft, after);
+    await chmod(draft, 0o640).catch(() => {}); // pmxcfs has modes of its own
+    await rename(draft, configFile(vmid));
+  } catch (cause) {
+    await rm(draft, { force: true }).catch(() => {});
+    throw new NexcageError("RUNTIME_FAILED", `${configFile(vmid)} cannot be written`, {
+      hint: "has the cluster a quorum? pvecm status",
+      cause,
+    });
+  }
+  return true;
+}
