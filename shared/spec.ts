@@ -83,7 +83,9 @@ export const ProxmoxOptions = z.strictObject({
     .string()
     .regex(/^[A-Za-z][\w.-]*$/)
     .optional(),
+  /** {@link defaultRootfsBytes} where it is not said; it can only grow. */
   rootfsBytes: z.int().positive().optional(),
+  /** True where it is not said. */
   unprivileged: z.boolean().optional(),
   features: z
     .strictObject({
@@ -149,6 +151,9 @@ export type ContainerSpec = z.infer<typeof ContainerSpec>;
 
 /** How long a container may take to stop by itself where its spec does not say (docker, podman: 10 s). */
 export const defaultStopGracePeriodMs = 10_000;
+
+/** How large a Proxmox container's root file system is made where its spec does not say, as `pct create` does. */
+export const defaultRootfsBytes = 4 * 1024 ** 3;
 
 export function specDigest(spec: ContainerSpec): Digest {
   return digestOf(spec);

@@ -4,7 +4,16 @@ import { changedFields, dearest } from "../../shared/costs.ts";
 import type { Selection } from "../inventory/select.ts";
 import { describeExit } from "./exit.ts";
 import { wordOf } from "./fields.ts";
-import { changing, type Desired, keyOf, type Noted, type Plan, type PlannedChange } from "./model.ts";
+import {
+  changing,
+  type Desired,
+  keyOf,
+  type Noted,
+  type Plan,
+  type PlannedChange,
+  type Refused,
+} from "./model.ts";
+import { refusalOfChange, refusalOfId } from "./refusals.ts";
 
 export type PlanInput = {
   /** The fleet's name, which marks what is its own on the hosts. */
@@ -67,29 +76,24 @@ function findLeftovers({ fleet, observed }: PlanInput, wanted: ReadonlySet<strin
 function planWanted(
   desired: readonly Desired[],
   { fleet, observed, leftovers }: Pick<PlanInput, "fleet" | "observed"> & { leftovers: Leftover[] },
-): { changes: PlannedChange[]; refused: Noted[] } {
+): Pick<Plan, "changes" | "refused"> {
   const found = new Map(
     [...observed].map(([host, list]) => [host, new Map(list.map((one) => [one.id, one]))]),
   );
   const leaving = new Map(leftovers.map(({ id, host }) => [id, host]));
   const changes: PlannedChange[] = [];
-  const refused: Noted[] = [];
+  const refused: Refused[] = [];
   for (const one of desired) {
     const there = found.get(one.host);
     if (there === undefined) continue;
     const container = there.get(one.id);
-    if (container !== undefined && container.fleet !== fleet) refused.push(refusal(one, container));
-    else
-      changes.push(
-        changeFor(one, container, { from: one.mode === "global" ? undefined : leaving.get(one.id) }),
-      );
+    const from = one.mode === "global" ? undefined : leaving.get(one.id);
+    const change = changeFor(one, container, { from });
+    const refusal = refusalOfId(one, container, { fleet }) ?? refusalOfChange(change);
+    if (refusal === undefined) changes.push(change);
+    else refused.push(refusal);
   }
   return { changes, refused };
-}
-
-function refusal({ id, host, place }: Desired, { fleet }: Observed): Noted {
-  const owner = fleet === undefined ? "belongs to no fleet" : `belongs to fleet "${fleet}"`;
-  return { id, host, reason: `what is there ${owner}`, place };
 }
 
 /** What one wanted container needs, given what is there under its id; `from` is a host that it leaves. */
@@ -126,8 +130,8 @@ function changeFor(
   }
   const reason = `${listed(fields.map(wordOf))} changed`;
   if (cost === "recreate") return { ...replace, reason, fields };
-  const update = { ...change, kind: "update", fields, cost, spec } as const;
-  if (idle === undefined) return { ...update, reason };
+  const update = { ...change, kind: "update", fields, spec } as const;
+  if (idle === undefined) return { ...update, reason, cost };
   return { ...update, reason: `${reason}, and it ${idle}`, start: true };
 }
 

@@ -1,9 +1,18 @@
 import { NexcageError } from "../../shared/errors.ts";
-import { destructive, keyOf, type Plan } from "./model.ts";
+import { destructive, keyOf, type Plan, type Refused } from "./model.ts";
+
+/** What cannot be done to what is refused, and what its user can do. */
+const refusals: Record<Refused["kind"], { cannot: string; hint: string }> = {
+  taken: { cannot: "made", hint: "call the container otherwise, or remove what is there by hand" },
+  shrink: {
+    cannot: "changed",
+    hint: "leave the size as it is, or delete the container first: its files are lost",
+  },
+};
 
 /**
  * Stops a plan that would destroy more than it may, before anything is done: what is protected, more than
- * `limits.max_destroy`, or what another owner has under the id of a wanted container.
+ * `limits.max_destroy`, or a wanted container that cannot be had.
  * @throws {NexcageError} `REFUSED`, with everything that stands in the way
  */
 export function requireWithinLimits(plan: Plan, { maxDestroy }: { maxDestroy?: number | undefined }): void {
@@ -13,7 +22,9 @@ export function requireWithinLimits(plan: Plan, { maxDestroy }: { maxDestroy?: n
 
   const reasons = [
     ...protectedOnes.map((change) => `${keyOf(change)} is protected, and the plan would ${change.kind} it`),
-    ...plan.refused.map((noted) => `${keyOf(noted)} cannot be made: ${noted.reason}`),
+    ...plan.refused.map(
+      (noted) => `${keyOf(noted)} cannot be ${refusals[noted.kind].cannot}: ${noted.reason}`,
+    ),
     ...(isTooMuch
       ? [`the plan replaces or deletes ${destroyed.length} containers, and max_destroy is ${maxDestroy}`]
       : []),
@@ -21,7 +32,7 @@ export function requireWithinLimits(plan: Plan, { maxDestroy }: { maxDestroy?: n
   if (reasons.length === 0) return;
   const hints = [
     ...(protectedOnes.length > 0 ? ["take protect: true away"] : []),
-    ...(plan.refused.length > 0 ? ["call the container otherwise, or remove what is there by hand"] : []),
+    ...new Set(plan.refused.map(({ kind }) => refusals[kind].hint)),
     ...(isTooMuch ? ["raise limits.max_destroy, or select less"] : []),
   ];
   throw new NexcageError("REFUSED", reasons.join("\n"), {

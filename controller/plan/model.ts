@@ -44,16 +44,19 @@ export type PlannedChange = {
   place?: Place | undefined;
 };
 
-/** What stands in the way of a wanted container, or is left as it is. */
+/** What is left as it is. */
 export type Noted = { host: string; id: ContainerId; reason: string; place?: Place | undefined };
+
+/** A wanted container that cannot be had: its id is `taken` by what is not ours, or its files would have to `shrink`. */
+export type Refused = Noted & { kind: "taken" | "shrink" };
 
 /** Everything sorted by host, then id. */
 export type Plan = {
   fleet: string;
   /** `keep` is listed too. */
   changes: PlannedChange[];
-  /** Wanted, but what is there under its id is not ours: named, never touched. */
-  refused: Noted[];
+  /** Named, never touched; no apply begins while there are such. */
+  refused: Refused[];
   /** Ours and not wanted any more, but left alone: without `prune`, or because its new host is not there. */
   orphans: Noted[];
   /** Hosts that could not be looked at, with how many containers are wanted there. */

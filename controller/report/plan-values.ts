@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from "node:util";
 import type { FieldChange } from "../../shared/costs.ts";
-import type { Mount } from "../../shared/spec.ts";
+import type { Mount, Network } from "../../shared/spec.ts";
 import { formatDuration, formatSize } from "../../shared/units.ts";
 import { isRecord } from "../inventory/vocabulary.ts";
 import { wordOf } from "../plan/fields.ts";
@@ -34,32 +35,67 @@ export function fieldLines({ fields }: PlannedChange): string[] {
 
 type Line = { word: string; old: string; new: string; cost: FieldChange["cost"] };
 
-/** Maps are compared entry by entry, so that one variable among twenty can be seen. */
+/** What has parts is compared part by part, so that one variable among twenty can be seen. */
 function linesOf(field: FieldChange): Line[] {
   const { cost, old, new: now } = field;
   const word = wordOf(field);
-  if (field.field !== "environment" && field.field !== "labels")
-    return [{ word, old: shown(field.field, old), new: shown(field.field, now), cost }];
-  const before = isRecord(old) ? old : {};
-  const after = isRecord(now) ? now : {};
-  return [...new Set([...Object.keys(before), ...Object.keys(after)])]
+  const [before, after] = [partsOf(field.field, old), partsOf(field.field, now)];
+  const lines = [...new Set([...Object.keys(before), ...Object.keys(after)])]
     .sort()
-    .filter((name) => before[name] !== after[name])
+    .filter((name) => !isDeepStrictEqual(before[name], after[name]))
     .map((name) => {
       const value = (item: unknown): string =>
-        item !== undefined && field.field === "environment" && secretName.test(name) ? hidden : plain(item);
+        item !== undefined && field.field === "environment" && secretName.test(name)
+          ? hidden
+          : partText(item);
       return { word: `${word}.${name}`, old: value(before[name]), new: value(after[name]), cost };
     });
+  if (lines.length > 0) return lines;
+  return [{ word, old: shown(field.field, old), new: shown(field.field, now), cost }];
 }
+
+/** A map's entries; interfaces by their names. */
+function partsOf(field: FieldChange["field"], value: unknown): Record<string, unknown> {
+  switch (field) {
+    case "environment":
+    case "labels":
+    case "proxmox.features":
+    case "proxmox.startup":
+      return isRecord(value) ? value : {};
+    case "networks":
+      return Object.fromEntries(
+        Array.isArray(value) ? value.map(({ name, ...rest }: Network) => [name, rest]) : [],
+      );
+    default:
+      return {};
+  }
+}
+
+/** `bridge=vmbr0,ip=dhcp`, as Proxmox writes an interface. */
+function partText(value: unknown): string {
+  if (!isRecord(value)) return plain(value);
+  return Object.entries(value)
+    .map(([word, item]) => `${word}=${plain(item)}`)
+    .join(",");
+}
+
+const sizes: ReadonlySet<FieldChange["field"]> = new Set([
+  "resources.memoryBytes",
+  "resources.swapBytes",
+  "proxmox.rootfsBytes",
+]);
 
 function shown(field: FieldChange["field"], value: unknown): string {
   if (value === undefined) return "(not set)";
-  if (field === "resources.memoryBytes" && typeof value === "number") return formatSize(value);
+  if (sizes.has(field) && typeof value === "number") return formatSize(value);
   if (field === "stopGracePeriodMs" && typeof value === "number") return formatDuration(value);
   if (field === "source" && isRecord(value))
     return typeof value.digest === "string"
       ? value.digest.slice(0, "sha256:".length + 12)
-      : plain(value.path);
+      : plain(value.volume ?? value.path);
+  if (field === "proxmox.vmidRange" && Array.isArray(value)) return value.join("-");
+  if (field === "networks" && Array.isArray(value))
+    return `[${value.map(({ name }: Network) => name).join(", ")}]`;
   if (field === "mounts" && Array.isArray(value)) return `[${value.map(mountText).join(", ")}]`;
   if (Array.isArray(value)) return `[${value.map((item) => JSON.stringify(item)).join(", ")}]`;
   return plain(value);

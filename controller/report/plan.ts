@@ -24,7 +24,7 @@ const signs: Record<ChangeKind, { sign: string; color: Color }> = {
 
 const costWords = {
   hot: "hot",
-  restart: "restart",
+  restart: "restart: it stops and starts again",
   recreate: "recreate: its files outside volumes are lost",
 } as const;
 
@@ -39,7 +39,7 @@ export function planText(plan: Plan, { color }: { color: boolean }): string {
     [host, ...onHost.flatMap((change) => changeLines(change, { idWidth, paint }))].join("\n"),
   );
   const left = [
-    notes("Not ours, and not touched:", plan.refused, (text) => paint("red", `! ${text}`)),
+    notes("Refused, and not touched:", plan.refused, (text) => paint("red", `! ${text}`)),
     notes(
       "Ours and not wanted any more, but kept (--prune deletes what left the fleet):",
       plan.orphans,

@@ -77,7 +77,7 @@ pve2
     + create   moved  moves here from pve1 · host: pve2
     + create   web-2  is not there · spread over zone: hel, 3 hosts
 
-Not ours, and not touched:
+Refused, and not touched:
   ! theirs@pve2  what is there belongs to fleet "other"
 
 Ours and not wanted any more, but kept (--prune deletes what left the fleet):
