@@ -21,7 +21,7 @@ export async function resolveImages({
   const desired: Desired[] = [];
   for (const { spec, ...rest } of selection.wanted) {
     const { source } = spec;
-    if (source.kind === "bundle") {
+    if (source.kind !== "rootfs") {
       desired.push({ ...rest, spec: { ...spec, source } });
       continue;
     }

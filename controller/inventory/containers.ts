@@ -1,6 +1,6 @@
 import type { ContainerSpec } from "../../shared/spec.ts";
 import { reportContradictions } from "./contradictions.ts";
-import { defined } from "./defined.ts";
+import { defined, unlessEmpty } from "./defined.ts";
 import type { YamlDocument } from "./documents.ts";
 import { Container } from "./fleet-schema.ts";
 import { fillVariables, hasVariable } from "./interpolate.ts";
@@ -10,6 +10,7 @@ import type { Host, Place, WantedSource } from "./model.ts";
 import { nearestHint } from "./nearest.ts";
 import type { Where } from "./placement.ts";
 import type { Path } from "./places.ts";
+import { makeNetworks, makeProxmox, makeResources } from "./proxmox.ts";
 import { parseValue, reportForeignWords, textsIn } from "./validate.ts";
 import { isRecord } from "./vocabulary.ts";
 import { makeMounts, type ReportAt } from "./volumes.ts";
@@ -132,15 +133,17 @@ function makeTemplate(
     reportAt,
   }: { document: YamlDocument; path: Path; home: string; reportAt: ReportAt },
 ): Template {
-  const { bundle, rootfs, resources } = container;
+  const { bundle, rootfs, template } = container;
   const source: WantedSource =
     bundle !== undefined
       ? { kind: "bundle", path: bundle }
-      : {
-          kind: "rootfs",
-          path: expandPath(rootfs ?? "", { file: document.path, home }),
-          place: document.valuePlace([...path, "rootfs"]),
-        };
+      : template !== undefined
+        ? { kind: "template", volume: template }
+        : {
+            kind: "rootfs",
+            path: expandPath(rootfs ?? "", { file: document.path, home }),
+            place: document.valuePlace([...path, "rootfs"]),
+          };
   return {
     runtime: container.runtime,
     source,
@@ -151,22 +154,17 @@ function makeTemplate(
       workingDir: container.working_dir,
       hostname: container.hostname,
       mounts: unlessEmpty(makeMounts(container, reportAt)),
-      resources:
-        resources &&
-        unlessEmpty(defined({ cpus: resources.cpus, memoryBytes: resources.memory, pids: resources.pids })),
+      resources: makeResources(container, reportAt),
       readOnly: container.read_only === true ? true : undefined,
       capAdd: unlessEmpty(sorted(container.cap_add)),
       capDrop: unlessEmpty(sorted(container.cap_drop)),
       labels: unlessEmpty(container.labels),
       stopSignal: container.stop_signal,
       stopGracePeriodMs: container.stop_grace_period,
+      networks: unlessEmpty(makeNetworks(container, reportAt)),
+      proxmox: makeProxmox(container, reportAt),
     }),
   };
-}
-
-/** What is said and empty is as what is not said: so that it is no change. */
-function unlessEmpty<Value extends object>(value: Value | undefined): Value | undefined {
-  return value === undefined || Object.keys(value).length === 0 ? undefined : value;
 }
 
 /** Their order means nothing, so that another order is no change. */

@@ -1,5 +1,28 @@
+import type { BackendName } from "../../shared/spec.ts";
+import type { Path } from "./places.ts";
 import { isRecord } from "./vocabulary.ts";
 import type { ReportAt } from "./volumes.ts";
+
+type Words = Record<string, unknown>;
+
+/** Words of a container that are right by themselves, and not beside each other. Pure. */
+export function reportContradictions(value: Words, reportKey: ReportAt): void {
+  reportSource(value, reportKey);
+  reportForeign(value, reportKey);
+  reportPlacement(value, reportKey);
+}
+
+/** Which words say where its files come from, and how a hint explains them. */
+const sources: Record<BackendName, { words: readonly [string, string]; hint: string }> = {
+  crun: {
+    words: ["rootfs", "bundle"],
+    hint: "rootfs: a folder or tar beside this file; bundle: a folder on the host",
+  },
+  lxc: {
+    words: ["template", "rootfs"],
+    hint: "template: as in local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst; rootfs: a folder or tar beside this file",
+  },
+};
 
 /** What an OCI bundle's own config.json says. */
 const saidByBundle = [
@@ -16,24 +39,48 @@ const saidByBundle = [
   "cap_drop",
 ] as const;
 
-/** Words of a container that are right by themselves, and not beside each other. Pure. */
-export function reportContradictions(value: Record<string, unknown>, reportKey: ReportAt): void {
+function reportSource(value: Words, reportKey: ReportAt): void {
   const has = (word: string): boolean => value[word] !== undefined;
-  if (has("bundle")) {
-    if (has("rootfs"))
-      reportKey(["rootfs"], '"rootfs" cannot stand beside "bundle"', "its files come from one of the two");
+  const said = ["bundle", "template", "rootfs", "image"].filter(has);
+  const [first, ...others] = said;
+  for (const other of others)
+    reportKey([other], `"${other}" cannot stand beside "${first}"`, "its files come from one of the two");
+  if (first === "bundle" && runtimeOf(value) !== "lxc") {
     for (const word of saidByBundle)
       if (has(word))
         reportKey([word], `"${word}" cannot stand beside "bundle"`, "the bundle's config.json says it");
-  } else if (has("rootfs")) {
-    if (!has("command")) reportKey([], '"command" is missing', "a rootfs does not say what to run");
-  } else if (!has("image") && !has("template"))
-    reportKey(
-      [],
-      'either "rootfs" or "bundle" is missing',
-      "rootfs: a folder or tar beside this file; bundle: a folder on the host",
-    );
+  } else if (first === "rootfs" && !has("command"))
+    reportKey([], '"command" is missing', "a rootfs does not say what to run");
+  else if (first === undefined) {
+    const { words, hint } = sources[runtimeOf(value) ?? "crun"];
+    reportKey([], `either "${words[0]}" or "${words[1]}" is missing`, hint);
+  }
+}
 
+/** Words that only one runtime can hold, with what the others' users can do. */
+const ofOneRuntime: { runtime: BackendName; path: Path; hint: string }[] = [
+  {
+    runtime: "crun",
+    path: ["bundle"],
+    hint: 'a bundle becomes a Proxmox container in a later version; now: "template" or "rootfs"',
+  },
+  { runtime: "crun", path: ["cap_add"], hint: 'LXC can take capabilities away ("cap_drop"), and give none' },
+  { runtime: "lxc", path: ["template"], hint: 'here: "rootfs" or "bundle"' },
+  { runtime: "lxc", path: ["networks"], hint: "a crun container shares its host's network" },
+  { runtime: "lxc", path: ["resources", "swap"], hint: "crun does not bound it in this version" },
+  { runtime: "lxc", path: ["proxmox"], hint: "these are options of Proxmox's containers" },
+];
+
+function reportForeign(value: Words, reportKey: ReportAt): void {
+  const found = runtimeOf(value);
+  if (found === undefined) return;
+  for (const { runtime, path, hint } of ofOneRuntime)
+    if (runtime !== found && valueAt(value, path) !== undefined)
+      reportKey(path, `"${String(path.at(-1))}" needs "runtime: ${runtime}"`, hint);
+}
+
+function reportPlacement(value: Words, reportKey: ReportAt): void {
+  const has = (word: string): boolean => value[word] !== undefined;
   const placement = isRecord(value.placement) ? value.placement : {};
   if (value.mode === "global") {
     for (const word of ["host", "replicas"])
@@ -50,4 +97,15 @@ export function reportContradictions(value: Record<string, unknown>, reportKey: 
     for (const word of ["constraints", "spread"])
       if (placement[word] !== undefined)
         reportKey(["placement", word], `"${word}" cannot stand beside "host"`, "the host is chosen already");
+}
+
+/** Undefined where it is not one that there is, which is reported elsewhere. */
+function runtimeOf({ runtime = "crun" }: Words): BackendName | undefined {
+  return runtime === "crun" || runtime === "lxc" ? runtime : undefined;
+}
+
+function valueAt(value: unknown, path: Path): unknown {
+  const [word, ...rest] = path;
+  if (word === undefined) return value;
+  return isRecord(value) ? valueAt(value[String(word)], rest) : undefined;
 }

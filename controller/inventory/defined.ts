@@ -6,3 +6,8 @@ export function defined<Fields extends object>(fields: Fields): Defined<Fields> 
 }
 
 type Defined<Fields> = { [Key in keyof Fields]?: Exclude<Fields[Key], undefined> };
+
+/** What is said and empty is as what is not said: so that it is no change. */
+export function unlessEmpty<Value extends object>(value: Value | undefined): Value | undefined {
+  return value === undefined || Object.keys(value).length === 0 ? undefined : value;
+}

@@ -8,10 +8,11 @@ import type { Fleet } from "./model.ts";
  * @throws {NexcageError} `INVALID_FILE` with the place of each that is not
  */
 export async function requireRootfs({ wanted }: Fleet): Promise<void> {
-  const sources = new Map(wanted.map(({ spec: { source } }) => [source.path, source]));
+  const sources = new Map(
+    wanted.flatMap(({ spec: { source } }) => (source.kind === "rootfs" ? [[source.path, source]] : [])),
+  );
   const mistakes: Mistake[] = [];
   for (const source of sources.values()) {
-    if (source.kind !== "rootfs") continue;
     try {
       await stat(source.path);
     } catch (error) {

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { capabilities } from "../../shared/capabilities.ts";
 import { AbsolutePath, User } from "../../shared/spec.ts";
 import { nearestHint } from "./nearest.ts";
+import { Network, Proxmox, Template } from "./proxmox-schema.ts";
 import {
   ContainerName,
   Count,
@@ -17,6 +18,7 @@ import {
   PositiveNumber,
   Signal,
   Size,
+  SizeOrNone,
   shown,
   Text,
 } from "./scalars.ts";
@@ -60,15 +62,12 @@ const Capability = z
     return z.NEVER;
   });
 
-const Resources = words(
-  "resources",
-  {
-    cpus: PositiveNumber.optional().describe("How many CPUs' time it may use at most, as in 0.5."),
-    memory: Size.optional().describe("How much memory it may use at most, as in 512m."),
-    pids: PositiveCount.optional().describe("How many processes and threads it may have at most."),
-  },
-  { later: ["swap"] },
-);
+const Resources = words("resources", {
+  cpus: PositiveNumber.optional().describe("How many CPUs' time it may use at most, as in 0.5."),
+  memory: Size.optional().describe("How much memory it may use at most, as in 512m; lxc: in whole MiB."),
+  swap: SizeOrNone.optional().describe("lxc: how much swap it may use beside its memory; 0 is none."),
+  pids: PositiveCount.optional().describe("How many processes and threads it may have at most."),
+});
 
 const TmpfsOptions = words("tmpfs", {
   size: Size.optional().describe("How large it may grow, as in 64m."),
@@ -147,14 +146,23 @@ const aCommand = {
 export const Container = words(
   "a container",
   {
-    runtime: oneOf(["crun"], { later: ["lxc", "vm"] })
+    runtime: oneOf(["crun", "lxc"], { later: ["vm"] })
       .default("crun")
-      .describe("What runs it."),
-    bundle: PathOnHost.optional().describe("An OCI bundle that is on the host: the path of its folder."),
+      .describe("What runs it: crun, an OCI container; lxc, a container of Proxmox's."),
+    bundle: PathOnHost.optional().describe(
+      "crun: an OCI bundle that is on the host, the path of its folder.",
+    ),
+    template: Template.optional().describe(
+      "lxc: a template that is on the host's storage, as in local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst.",
+    ),
     rootfs: LocalPath.optional().describe(
       "Its files: a folder or tar archive beside this file, sent to the hosts.",
     ),
-    command: z.array(Text, aCommand).min(1).optional().describe("The program and its arguments, as a list."),
+    command: z
+      .array(Text, aCommand)
+      .min(1)
+      .optional()
+      .describe("The program and its arguments, as a list; a template has its own init."),
     environment: assignments(Variable, "a variable").optional().describe("Its environment variables."),
     user: Text.refine((text) => User.safeParse(text).success, {
       error: ({ input }) => `${shown(input)} is not a user\nas in 1000, 1000:1000 or www-data`,
@@ -175,14 +183,20 @@ export const Container = words(
       .optional()
       .describe("What is mounted into it: /on/host:/in/container[:ro], or a map."),
     tmpfs: listOf(PathOnHost, "an absolute path").optional().describe("Where it has folders in memory."),
+    networks: z
+      .array(Network)
+      .max(32, { error: "Proxmox takes 32 interfaces at most" })
+      .optional()
+      .describe("lxc: its network interfaces; crun shares its host's network."),
     resources: Resources.optional().describe("What it may use at most."),
     read_only: Flag.optional().describe("Its files cannot be written, volumes apart."),
     cap_add: z
       .array(Capability)
       .optional()
-      .describe("Capabilities that it has besides the usual ones, or ALL."),
+      .describe("crun: capabilities that it has besides the usual ones, or ALL."),
     cap_drop: z.array(Capability).optional().describe("Capabilities that it does not have, or ALL."),
     labels: assignments(LabelName, "a label").optional().describe("Words that you give it."),
+    proxmox: Proxmox.optional().describe("lxc: what only Proxmox has words for."),
     stop_signal: Signal.optional().describe("What asks it to stop (SIGTERM)."),
     stop_grace_period: Duration.optional().describe(
       "How long it may take to stop before it is killed (10s).",
@@ -203,19 +217,7 @@ export const Container = words(
     protect: Flag.default(false).describe("Never delete or replace it."),
   },
   {
-    later: [
-      "template",
-      "image",
-      "networks",
-      "healthcheck",
-      "restart",
-      "secrets",
-      "configs",
-      "update",
-      "proxmox",
-      "hooks",
-      "devices",
-    ],
+    later: ["image", "healthcheck", "restart", "secrets", "configs", "update", "hooks", "devices"],
     instead: {
       deploy: "write replicas, mode, placement and resources directly into the container",
       entrypoint: 'write "command"',

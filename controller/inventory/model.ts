@@ -40,7 +40,10 @@ export type Host = {
 };
 
 /** A container's source before its files were read: a `rootfs:` has no digest yet. */
-export type WantedSource = { kind: "bundle"; path: string } | { kind: "rootfs"; path: string; place: Place };
+export type WantedSource =
+  | { kind: "bundle"; path: string }
+  | { kind: "template"; volume: string }
+  | { kind: "rootfs"; path: string; place: Place };
 
 /** One container wanted on one host: a replica is one of these. */
 export type Wanted = {

@@ -1,5 +1,6 @@
 import { NexcageError } from "../../shared/errors.ts";
 import { ContainerId, quoteForMessage } from "../../shared/ids.ts";
+import { reportCollisions } from "./collisions.ts";
 import { type ContainerEntry, readContainer, type Template } from "./containers.ts";
 import { checkDependencies } from "./dependencies.ts";
 import type { YamlDocument } from "./documents.ts";
@@ -7,7 +8,7 @@ import { FleetFrame } from "./fleet-schema.ts";
 import { type ParsedInventory, type ResolvedInventory, resolveInventory } from "./hosts.ts";
 import { hasVariable } from "./interpolate.ts";
 import { Inventory } from "./inventory-schema.ts";
-import { formatPlace, type Report } from "./mistakes.ts";
+import type { Report } from "./mistakes.ts";
 import type { Fleet, Host, Resolved, Wanted } from "./model.ts";
 import { nearestHint } from "./nearest.ts";
 import { makePlacer, type Placed, type Placer } from "./placement.ts";
@@ -104,7 +105,7 @@ function resolveFleet(
   const hosts = new Map(inventory.hosts.map((host) => [host.name, host]));
   const placer = makePlacer(inventory.hosts);
   const wanted = entries.flatMap((entry) => placeContainer(entry, { placer, hosts, document, ...options }));
-  reportSharedIds(wanted, options);
+  reportCollisions(wanted, { document, ...options });
   return {
     name: frame.name,
     prune: frame.prune,
@@ -147,21 +148,6 @@ function makeWanted(
   }
   const spec = { ...template, id };
   return [{ name, id, host, mode: where.mode, spec, dependsOn, placement: reason, protect, place }];
-}
-
-/** `web-1` can be a replica of `web` or a container of its own, but not both: not even on two hosts. */
-function reportSharedIds(wanted: Wanted[], { report }: Options): void {
-  const owners = new Map<string, Wanted>();
-  for (const container of wanted) {
-    const owner = owners.get(container.id);
-    if (owner === undefined) owners.set(container.id, container);
-    else if (owner.name !== container.name)
-      report(
-        container.place,
-        `"${container.id}" would be of both "${owner.name}" (${formatPlace(owner.place)}) and "${container.name}"`,
-        "give one of them another name",
-      );
-  }
 }
 
 function byHostThenId(a: Wanted, b: Wanted): number {

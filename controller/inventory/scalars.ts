@@ -18,7 +18,8 @@ export function shown(value: unknown): string {
   return typeof value === "object" ? "a map" : String(value);
 }
 
-const wants = (what: string, hint: string) => ({
+/** The error of a scalar: that a value is not `what`, and how one looks. */
+export const wants = (what: string, hint: string) => ({
   error: ({ input }: { input?: unknown }) => `${shown(input)} is not ${what}\n${hint}`,
 });
 
@@ -52,8 +53,18 @@ export const Size = z
     ],
     aSize,
   )
-  .transform((size) => (typeof size === "number" ? size : (parseSize(size) ?? 0)))
+  .transform(bytesOf)
   .meta({ id: "size" });
+
+/** A size, or 0 for none. → bytes */
+export const SizeOrNone = z
+  .union([z.int().nonnegative(), z.string().regex(/^\d+(\.\d+)?[bkmgtBKMGT]?([iI]?[bB])?$/, aSize)], aSize)
+  .transform(bytesOf)
+  .meta({ id: "size_or_none" });
+
+function bytesOf(size: number | string): number {
+  return typeof size === "number" ? size : (parseSize(size) ?? 0);
+}
 
 const aNumber = wants("a number above 0", "as in 2 or 0.5");
 export const PositiveNumber = z
@@ -76,12 +87,16 @@ export const Count = z
   .transform(Number)
   .meta({ id: "count" });
 
-const aPort = wants("a port", "1 to 65535");
-export const Port = z
-  .union([z.int(aPort).min(1, aPort).max(65_535, aPort), z.string().regex(/^\d{1,5}$/, aPort)], aPort)
-  .transform(Number)
-  .refine((port) => port >= 1 && port <= 65_535, aPort)
-  .meta({ id: "port" });
+/** A whole number with bounds, both included; `what` with its article: `a port`. */
+export function between(least: number, most: number, what: string) {
+  const wrong = wants(what, `${least} to ${most}`);
+  return z
+    .union([z.int(wrong).min(least, wrong).max(most, wrong), z.string().regex(/^\d{1,9}$/, wrong)], wrong)
+    .transform(Number)
+    .refine((number) => number >= least && number <= most, wrong);
+}
+
+export const Port = between(1, 65_535, "a port").meta({ id: "port" });
 
 export const Flag = z
   .union([z.boolean(), z.enum(["true", "false"])], wants("true or false", "write true or false"))

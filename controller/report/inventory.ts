@@ -1,6 +1,6 @@
 import { formatDuration } from "../../shared/units.ts";
 import { formatPlace } from "../inventory/mistakes.ts";
-import type { Fleet, Host, Resolved } from "../inventory/model.ts";
+import type { Fleet, Host, Resolved, WantedSource } from "../inventory/model.ts";
 import type { Setting } from "../inventory/settings.ts";
 import { withoutSecrets } from "./plan-values.ts";
 import { textTable } from "./table.ts";
@@ -28,12 +28,16 @@ export function inventoryText({ hosts, fleet }: Resolved): string {
     fleet.wanted.map(({ id, host, spec, dependsOn, placement }) => [
       id,
       host,
-      `${spec.source.kind} ${spec.source.path}`,
+      sourceText(spec.source),
       dependsOn.join(", "),
       placement,
     ]),
   );
   return `${hostTable}\nfleet ${fleet.name}\n\n${containers}`;
+}
+
+function sourceText(source: WantedSource): string {
+  return `${source.kind} ${source.kind === "template" ? source.volume : source.path}`;
 }
 
 function hostRow({ name, connection, become, groups, labels }: Host): string[] {

@@ -30,7 +30,7 @@ for (const { name } of folders)
     const desired = fleet.wanted.map((one) => {
       const { source } = one.spec;
       const image = { kind: "image", digest } as const;
-      const spec = ContainerSpec.parse({ ...one.spec, source: source.kind === "bundle" ? source : image });
+      const spec = ContainerSpec.parse({ ...one.spec, source: source.kind === "rootfs" ? image : source });
       return { ...one, spec };
     });
     const input = { fleet: fleet.name, desired, unreachable: new Set<string>(), prune: fleet.prune };

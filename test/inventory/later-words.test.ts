@@ -8,15 +8,12 @@ const top = (word: string) => inventory("pve1:") + fleet("web: {rootfs: ./r, com
 
 const refused: [name: string, text: string][] = [
   ...[
-    "template: local:vztmpl/debian-13",
     "image: ghcr.io/acme/web:2.4",
-    "networks: [{name: eth0}]",
     "healthcheck: {test: [CMD, x]}",
     "restart: always",
     "secrets: [password]",
     "configs: [{source: a, target: /b}]",
     "update: {canary: 1}",
-    "proxmox: {vmid: 100}",
     "hooks: {}",
   ].map((word): [string, string] => [word.replace(/:.*/s, ""), container(word)]),
   ...[
@@ -33,9 +30,11 @@ const refused: [name: string, text: string][] = [
   ["max_unavailable", top("limits: {max_unavailable: 1}")],
   ["ttl", top("lock: {ttl: 2m}")],
   ["defer", top("on_unreachable: defer")],
-  ["lxc", container("runtime: lxc")],
   ["vm", container("runtime: vm")],
-  ["swap", container("resources: {swap: 0}")],
+  ["pool", container("proxmox: {pool: shop}")],
+  ["ha", container("proxmox: {ha: {state: started}}")],
+  ["machine", container("proxmox: {machine: q35}")],
+  ["agent", container("proxmox: {agent: true}")],
   ["volume", container("volumes: [{type: volume, source: /a, target: /b}]")],
   ["healthy", container("depends_on: {api: {condition: healthy}}")],
   ["completed_successfully", container("depends_on: {api: {condition: completed_successfully}}")],

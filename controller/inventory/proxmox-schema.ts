@@ -1,0 +1,155 @@
+import { isIPv4, isIPv6 } from "node:net";
+import * as z from "zod";
+import { Network as WantedNetwork } from "../../shared/spec.ts";
+import { between, Count, Flag, listOf, Size, Text, wants } from "./scalars.ts";
+import { words } from "./vocabulary.ts";
+
+/* What a fleet says of a container of Proxmox's, in the words of pct(1). */
+
+const aTemplate = wants(
+  "a template",
+  "as in local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst; on the host, pveam list local shows them",
+);
+export const Template = z
+  .string(aTemplate)
+  .regex(/^[A-Za-z][\w.-]*:vztmpl\/[\w.+-]+$/, aTemplate)
+  .meta({ id: "template" });
+
+const anInterface = wants(
+  "the name of an interface",
+  "as in eth0: lower case letters and digits, at most 15",
+);
+const aBridge = wants("the name of a bridge", "as in vmbr0");
+
+/** The bridge of an interface that names none, as NexCage 0.7 had it. */
+export const defaultBridge = "vmbr50";
+
+const aMac = wants("the MAC address of an interface", "as in BC:24:11:2A:00:01; its second digit is even");
+/** → upper case, as Proxmox makes them */
+const Mac = z
+  .string(aMac)
+  .regex(/^[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$/, aMac)
+  .transform((mac) => mac.toUpperCase())
+  .meta({ id: "mac" });
+
+const ipv4 = String.raw`\d{1,3}(\.\d{1,3}){3}`;
+const ipv6 = "[0-9A-Fa-f:.]{2,45}";
+
+/** An address as each writes it the same: `FD00:0::1` → `fd00::1`; undefined where it is none. */
+function canonicalIp(text: string): string | undefined {
+  if (isIPv4(text)) return text;
+  return isIPv6(text) ? new URL(`http://[${text}]/`).hostname.slice(1, -1) : undefined;
+}
+
+const aGateway = wants("an IPv4 address", "as in 10.20.8.1");
+const Gateway = z
+  .string(aGateway)
+  .regex(new RegExp(`^${ipv4}$`), { ...aGateway, abort: true })
+  .refine(isIPv4, aGateway)
+  .meta({ id: "gateway" });
+
+const aGateway6 = wants("an IPv6 address", "as in fd00::1");
+const Gateway6 = z
+  .string(aGateway6)
+  .regex(new RegExp(`^${ipv6}$`), { ...aGateway6, abort: true })
+  .refine(isIPv6, aGateway6)
+  .transform((address) => canonicalIp(address) ?? address)
+  .meta({ id: "gateway6" });
+
+const anIp = wants("an IPv4 address with its prefix", "as in 10.20.8.10/24, or dhcp");
+const Ip = z
+  .string(anIp)
+  .regex(new RegExp(`^(dhcp|${ipv4}/\\d{1,2})$`), { ...anIp, abort: true })
+  .refine((text) => WantedNetwork.shape.ip.safeParse(text).success, anIp)
+  .meta({ id: "ip" });
+
+const anIp6 = wants("an IPv6 address with its prefix", "as in fd00::10/64, or dhcp, or auto");
+const Ip6 = z
+  .string(anIp6)
+  .regex(new RegExp(`^(dhcp|auto|${ipv6}/\\d{1,3})$`), { ...anIp6, abort: true })
+  .refine((text) => WantedNetwork.shape.ip6.safeParse(text).success, anIp6)
+  .transform((text) => {
+    const [address = "", prefix] = text.split("/");
+    return prefix === undefined ? text : `${canonicalIp(address)}/${Number(prefix)}`;
+  })
+  .meta({ id: "ip6" });
+
+export const Network = words("a network", {
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9]{0,14}$/, anInterface)
+    .describe("The interface as the container sees it, as in eth0."),
+  bridge: z
+    .string(aBridge)
+    .regex(/^[A-Za-z][\w.-]{0,14}$/, aBridge)
+    .default(defaultBridge)
+    .describe("The bridge of the host that it is plugged into."),
+  vlan: between(1, 4094, "a VLAN").optional().describe("The VLAN that its packets carry."),
+  mtu: between(64, 65_535, "an MTU").optional().describe("How long its packets may be (the bridge's)."),
+  mac: Mac.optional().describe("Its MAC address; left out, Proxmox makes one, which it keeps."),
+  ip: Ip.optional().describe("Its IPv4 address with the prefix, as in 10.20.8.10/24, or dhcp."),
+  gateway: Gateway.optional().describe("The IPv4 router, for a fixed address."),
+  ip6: Ip6.optional().describe("Its IPv6 address with the prefix, or dhcp, or auto."),
+  gateway6: Gateway6.optional().describe("The IPv6 router, for a fixed address."),
+  firewall: Flag.optional().describe("Whether Proxmox's firewall filters it."),
+});
+
+const vmids = { least: 100, most: 999_999_999 };
+
+const aRange = wants("a range of VMIDs", "as in 2100-2199, from 100 on");
+const VmidRange = z
+  .string(aRange)
+  .regex(/^\d{3,9}-\d{3,9}$/, { ...aRange, abort: true })
+  .transform((text): [number, number] => {
+    const [first = "", last = ""] = text.split("-");
+    return [Number(first), Number(last)];
+  })
+  .refine(([first, last]) => vmids.least <= first && first <= last, {
+    error: ({ input }) => aRange.error({ input: Array.isArray(input) ? input.join("-") : input }),
+  })
+  .meta({ id: "vmid_range" });
+
+const aStorage = wants("the name of a storage", "as in local-zfs");
+const aTag = wants("a tag", "letters, digits and _+.- only, beginning with a letter, a digit or _");
+
+export const Proxmox = words(
+  "proxmox",
+  {
+    vmid: between(vmids.least, vmids.most, "a VMID")
+      .optional()
+      .describe("Its VMID; left out, the lowest free one."),
+    vmid_range: VmidRange.optional().describe("Where its VMID is taken from, as in 2100-2199."),
+    storage: z
+      .string(aStorage)
+      .regex(/^[A-Za-z][\w.-]*$/, aStorage)
+      .optional()
+      .describe("The storage of its root file system."),
+    rootfs_size: Size.optional().describe(
+      "How large its root file system is, as in 8g; in whole MiB, and it can only grow (4g).",
+    ),
+    unprivileged: Flag.optional().describe("Whether its root is nobody on the host (true)."),
+    features: words("features", {
+      nesting: Flag.optional().describe("Containers can run inside it."),
+      keyctl: Flag.optional().describe("It may call keyctl(2), which docker wants."),
+      fuse: Flag.optional().describe("It may mount FUSE file systems."),
+      mknod: Flag.optional().describe("It may make some device nodes."),
+    })
+      .optional()
+      .describe("What it may do besides the usual."),
+    onboot: Flag.optional().describe("Whether Proxmox starts it when the host boots."),
+    startup: words("startup", {
+      order: Count.optional().describe("Its turn among the guests of the host."),
+      up: Count.optional().describe("Seconds to wait after its start before the next."),
+      down: Count.optional().describe("Seconds that it has to shut down with the host."),
+    })
+      .optional()
+      .describe("When Proxmox starts and stops it with the host."),
+    tags: listOf(Text, "a tag")
+      .pipe(z.array(z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_+.-]*$/, aTag)))
+      .transform((tags) => [...new Set(tags.map((tag) => tag.toLowerCase()))].sort())
+      .optional()
+      .describe("Its tags in Proxmox; in lower case, sorted."),
+    protection: Flag.optional().describe("Proxmox itself refuses to remove it or its disks."),
+  },
+  { later: ["pool", "ha", "machine", "agent"] },
+);
