@@ -28,7 +28,7 @@ export async function examine(
   const features = await runtime.features();
   return [
     checkCgroups(features.cgroups),
-    ...features.backends.map(checkBackend),
+    ...features.backends.map((backend) => checkBackend(backend, features)),
     checkOverlay(),
     ...[paths.run, paths.lib, paths.log, paths.lock].map(checkFolder),
     checkSpace(paths.lib),
@@ -64,13 +64,17 @@ function checkCgroups(mode: Features["cgroups"]): Check {
   }
 }
 
-function checkBackend({ name, available, version, reason }: Features["backends"][number]): Check {
+/** One that is missing is a failure where there is no other. */
+function checkBackend(
+  { name, available, version, reason }: Features["backends"][number],
+  { backends }: Features,
+): Check {
   if (available) return { name: `backend ${name}`, result: "ok", message: version ?? "available" };
   return {
     name: `backend ${name}`,
-    result: "failed",
+    result: backends.some((one) => one.available) ? "warning" : "failed",
     message: reason ?? "not available",
-    hint: "run nexcage-agent itself, as root, from the package that it came in",
+    hint: "run nexcage-agent itself, as root, from the package that it came in; lxc needs a Proxmox VE host",
   };
 }
 

@@ -41,11 +41,14 @@ function startNexcage(folder: string, args: string[], { input, env }: StartOptio
   });
 }
 
-export async function makeBed(names: string[] = ["node1", "node2", "node3"]): Promise<Bed> {
+export async function makeBed(
+  names: string[] = ["node1", "node2", "node3"],
+  { proxmox = false }: { proxmox?: boolean | string[] } = {},
+): Promise<Bed> {
   await using undo = new AsyncDisposableStack();
   const folder = await mkdtemp("/var/tmp/nexcage-bed-");
   undo.defer(() => rm(folder, { recursive: true, force: true }));
-  const hosts = undo.use(await startHosts({ names }));
+  const hosts = undo.use(await startHosts({ names, proxmox }));
   await mkdir(join(folder, "home"));
   await makeRootfs(join(folder, "rootfs"));
 

@@ -1,5 +1,5 @@
 // What set changes in a running container: limits in its cgroup, interfaces, mounts.
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import type { Conf } from "./conf.ts";
 import { Failure } from "./failure.ts";
 import { readKnobs } from "./knobs.ts";
@@ -34,8 +34,12 @@ export async function hotunplug(vmid: string, key: string): Promise<void> {
 function setMemory(vmid: string, { values }: Conf): void {
   const bytes = Number(values.get("memory") ?? 512) * mebibyte;
   const swap = Number(values.get("swap") ?? 512) * mebibyte;
-  writeLimit(vmid, "memory", "memory.limit_in_bytes", "memory.max", bytes);
-  writeLimit(vmid, "memory", "memory.memsw.limit_in_bytes", undefined, bytes + swap);
+  const both = () => writeLimit(vmid, "memory", "memory.memsw.limit_in_bytes", undefined, bytes + swap);
+  const memory = () => writeLimit(vmid, "memory", "memory.limit_in_bytes", "memory.max", bytes);
+  // cgroup v1 refuses a memory limit above that of memory and swap together.
+  const limit = `/sys/fs/cgroup/memory/lxc/${vmid}/memory.memsw.limit_in_bytes`;
+  const now = existsSync(limit) ? Number(readFileSync(limit, "utf8")) : 0;
+  for (const write of bytes + swap > now ? [both, memory] : [memory, both]) write();
   writeLimit(vmid, "memory", undefined, "memory.swap.max", swap);
 }
 
