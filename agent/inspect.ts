@@ -43,7 +43,9 @@ export function openInspector({ paths, records, backends, lockFile, log }: Inspe
   async function look(id: ContainerId): Promise<{ observed: Observed; live: Live | undefined } | undefined> {
     const record = records.read(id);
     if (record !== undefined) {
-      const live = await requireBackend(backends, record.backend).observe(id);
+      const backend = requireBackend(backends, record.backend);
+      const live = await backend.observe(id);
+      if (live === undefined && backend.untraced === "gone") return undefined;
       return { observed: observedOf(record, live, bundleOf(record.spec)), live };
     }
     for (const backend of backends) {
@@ -112,8 +114,9 @@ export function openInspector({ paths, records, backends, lockFile, log }: Inspe
       const all = await observeAll();
       const observed: Observed[] = [];
       for (const record of known) {
-        const live =
-          all.get(record.id)?.live ?? (await requireBackend(backends, record.backend).observe(record.id));
+        const backend = requireBackend(backends, record.backend);
+        const live = all.get(record.id)?.live ?? (await backend.observe(record.id));
+        if (live === undefined && backend.untraced === "gone") continue;
         const one = observedOf(record, live, bundleOf(record.spec));
         await healIfNeeded(one, live);
         observed.push(one);

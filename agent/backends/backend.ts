@@ -60,6 +60,8 @@ type Waiting = { signal: AbortSignal };
  */
 export interface Backend {
   readonly name: BackendName;
+  /** What a container is that we made and it has no trace of: `stopped`, its files are ours; or `gone`. */
+  readonly untraced: "stopped" | "gone";
   /** Whether it works here, and why not. */
   features(): Promise<Features["backends"][number]>;
 

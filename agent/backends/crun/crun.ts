@@ -47,6 +47,7 @@ const longestPollMs = 25;
 /** Containers by libcrun, in this process. */
 export class CrunBackend implements Backend {
   readonly name = "crun";
+  readonly untraced = "stopped";
   readonly #options: CrunOptions;
   readonly #canOverlay: (bundle: string) => Promise<boolean>;
 

@@ -62,6 +62,7 @@ const pollMs = 100;
 /** Proxmox containers: changes by pct, everything else from the files of Proxmox and the kernel. */
 export class LxcBackend implements Backend {
   readonly name = "lxc";
+  readonly untraced = "gone";
   readonly #options: LxcOptions;
 
   constructor(options: LxcOptions) {
@@ -172,9 +173,7 @@ export class LxcBackend implements Backend {
   async restore(id: ContainerId): Promise<void> {
     const aside = findGuest(id, { aside: true });
     if (aside?.mark === undefined) return await this.stopNow(id);
-    await this.#removeHalfMade(id);
-    const replacement = findGuest(id);
-    if (replacement !== undefined) await this.#destroy(replacement.vmid);
+    await this.#undoCreate(id);
     const { aside: _, ...mark } = aside.mark;
     await this.#change(["set", aside.vmid, "--description", withMark(aside.config.description, mark)]);
   }
@@ -185,9 +184,8 @@ export class LxcBackend implements Backend {
   }
 
   async delete(id: ContainerId): Promise<void> {
-    await this.#removeHalfMade(id);
-    for (const guest of [findGuest(id), findGuest(id, { aside: true })])
-      if (guest !== undefined) await this.#destroy(guest.vmid);
+    await this.#undoCreate(id);
+    await this.discard(id);
     await removeConsole(this.#consoleLog(id));
   }
 
@@ -312,7 +310,7 @@ export class LxcBackend implements Backend {
       } catch (error) {
         const { code } = asNexcageError(error);
         if (code !== "CONTAINER_EXISTS" || spec.proxmox?.vmid !== undefined) {
-          await this.delete(id).catch((err: unknown) =>
+          await this.#undoCreate(id).catch((err: unknown) =>
             log.error({ err, containerId: id }, "could not clean up"),
           );
           throw error;
@@ -320,6 +318,13 @@ export class LxcBackend implements Backend {
         taken.add(vmid); // somebody was faster: their guest, not ours
       }
     }
+  }
+
+  /** What is half made, or made and not taken over; never the guest that it was to replace. */
+  async #undoCreate(id: ContainerId): Promise<void> {
+    await this.#removeHalfMade(id);
+    const made = findGuest(id);
+    if (made !== undefined) await this.#destroy(made.vmid);
   }
 
   async #writeRawLines(spec: ContainerSpec, vmid: number): Promise<void> {
