@@ -61,7 +61,9 @@ export async function makeBed(
       const withSource = Object.fromEntries(
         Object.entries(containers).map(([name, container]) => [
           name,
-          "bundle" in container || "rootfs" in container ? container : { rootfs: "./rootfs", ...container },
+          ["bundle", "rootfs", "template"].some((word) => word in container)
+            ? container
+            : { rootfs: "./rootfs", ...container },
         ]),
       );
       const document = {

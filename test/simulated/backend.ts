@@ -102,6 +102,7 @@ export function simulatedBackend(host: SimulatedContainers, alive: () => Promise
     new NexcageError("BACKEND_UNAVAILABLE", `a simulated container has no ${what}`);
   return {
     name: "crun",
+    untraced: "stopped",
     features: async () => ({ name: "crun", available: true, version: "simulated" }),
     check: async () => {},
     async create(spec, { onStep }) {

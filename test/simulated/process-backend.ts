@@ -49,6 +49,7 @@ export function processBackend(folder: string): Backend {
 
   return {
     name: "crun",
+    untraced: "stopped",
     features: async () => ({
       name: "crun",
       available: true,

@@ -1,0 +1,235 @@
+import type { ExecutionContext } from "ava";
+import { type Bed, makeBed } from "../e2e/bed.ts";
+import { hostTest } from "../e2e/host-test.ts";
+import type { Knobs, Stage } from "../proxmox/knobs.ts";
+import { knobsFile, privateDir } from "../proxmox/paths.ts";
+
+const template = "local:vztmpl/busybox-1_amd64.tar.zst";
+const small = { rootfs_size: "128m" };
+
+/** A Proxmox container that a fleet wants. */
+const guest = (fields: object = {}): object => ({
+  runtime: "lxc",
+  template,
+  host: "pve1",
+  stop_grace_period: "5s",
+  proxmox: small,
+  ...fields,
+});
+
+async function makeProxmox(names: string[] = ["pve1"]): Promise<Bed> {
+  return await makeBed(names, { proxmox: true });
+}
+
+async function onHost(bed: Bed, script: string, name = "pve1"): Promise<string> {
+  const { stdout, stderr } = await bed.host(name).exec(["sh", "-c", script]);
+  return (stdout + stderr).trim();
+}
+
+async function turnKnobs(bed: Bed, knobs: Knobs): Promise<void> {
+  await onHost(bed, `printf '%s' '${JSON.stringify(knobs)}' > ${knobsFile}`);
+}
+
+/** What there is of guests: their numbers, their volumes, what is mounted or looped of them. */
+async function traces(bed: Bed): Promise<{ guests: string[]; volumes: string[]; loose: string[] }> {
+  const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
+  return {
+    guests: words(await onHost(bed, "pct list | tail -n +2 | cut -d' ' -f1")),
+    volumes: words(await onHost(bed, "find /var/lib/vz /var/lib/vz2 -name '*disk*'")),
+    loose: words(
+      await onHost(
+        bed,
+        "ls /var/lib/nexcage/claims 2>/dev/null; cut -d' ' -f2 /proc/mounts | grep /var/lib/lxc/",
+      ),
+    ),
+  };
+}
+
+async function requireNothingToDo(t: ExecutionContext, bed: Bed): Promise<void> {
+  const again = await bed.nexcage("fleet", "plan", "--detailed-exitcode");
+  t.is(again.exitCode, 0, again.stdout + again.stderr);
+}
+
+hostTest(
+  "a fleet of Proxmox and libcrun containers is planned, applied, found unchanged, edited and pruned",
+  async (t) => {
+    t.timeout(300_000);
+    await using bed = await makeProxmox(["pve1", "pve2"]);
+    const app = {
+      runtime: "lxc",
+      rootfs: "./rootfs",
+      host: "pve2",
+      command: ["sh", "-c", "echo \"$GREETING\"; trap 'exit 0' TERM; while :; do sleep 1; done"],
+      environment: { GREETING: "it's here", OTHER: "a b" },
+      stop_signal: "SIGTERM",
+      proxmox: small,
+    };
+    const networks = [{ name: "eth0", ip: "10.77.50.30/24" }];
+    const db = guest({ networks, resources: { memory: "128m", swap: "0" } });
+    const web = { command: ["sleep", "1000"], mode: "global", stop_grace_period: "0s" };
+    await bed.writeFleet({ db, app, web }, { prune: true });
+    const first = await bed.nexcage("fleet", "apply");
+    t.is(first.exitCode, 0, first.stdout + first.stderr);
+    await requireNothingToDo(t, bed);
+
+    const state = JSON.parse((await bed.nexcage("fleet", "state", "db")).stdout);
+    t.is(state.status, "running");
+    t.is(state.annotations["io.nexcage.vmid"], "100");
+    t.is(
+      await onHost(bed, `grep NSpid /proc/${state.pid}/status | cut -f3-`),
+      "1",
+      "the pid is the host's, of its init",
+    );
+    t.regex(await onHost(bed, "cat /run/nexcage/db/state.json"), new RegExp(`"pid":${state.pid}`));
+    t.regex((await bed.nexcage("fleet", "logs", "app")).stdout, /it's here/);
+    const inside = ["sh", "-c", "ip -4 addr show eth0; echo $0 | cat; exit 3"];
+    const exec = await bed.nexcage("fleet", "exec", "db", "--", ...inside);
+    t.is(exec.exitCode, 3);
+    t.regex(exec.stdout, /10\.77\.50\.30\/24/);
+
+    await bed.writeFleet(
+      { db: { ...db, hostname: "database", resources: { memory: "256m", swap: "0" } }, web },
+      { prune: true },
+    );
+    const plan = await bed.nexcage("fleet", "plan");
+    t.regex(plan.stdout, /update +db .*restart/);
+    t.regex(plan.stdout, /resources\.memory +128 MiB → 256 MiB +\(hot\)/);
+    t.regex(plan.stdout, /delete +app/);
+    const edited = await bed.nexcage("fleet", "apply", "--yes");
+    t.is(edited.exitCode, 0, edited.stdout + edited.stderr);
+    t.is(await onHost(bed, "hostname; pct exec 100 -- hostname"), "pve1\ndatabase");
+    t.regex(await onHost(bed, "cat /etc/pve/lxc/100.conf"), /^memory: 256$/m);
+    t.is(await onHost(bed, "pct list", "pve2"), "", "what left the fleet is gone");
+    await requireNothingToDo(t, bed);
+
+    const deleted = await bed.nexcage("fleet", "delete", "*", "--yes");
+    t.is(deleted.exitCode, 0, deleted.stdout);
+    t.deepEqual(await traces(bed), { guests: [], volumes: [], loose: [] });
+  },
+);
+
+hostTest("what a host cannot make is told with what it has, before anything is made", async (t) => {
+  t.timeout(120_000);
+  await using bed = await makeProxmox();
+  const wrong = {
+    bridge: guest({ networks: [{ name: "eth0", bridge: "vmbr9" }] }),
+    storage: guest({ proxmox: { ...small, storage: "tank" } }),
+    template: guest({ template: "local:vztmpl/debian-99.tar.zst" }),
+    volume: guest({ volumes: ["/srv/nothing:/data"] }),
+  };
+  await bed.writeFleet(wrong);
+  const { exitCode, stdout } = await bed.nexcage("fleet", "apply");
+  t.is(exitCode, 1, stdout);
+  t.regex(stdout, /networks: this host has no bridge vmbr9 for eth0\n.*vmbr0, vmbr50/);
+  t.regex(stdout, /proxmox\.storage: tank is no storage .*\n.*local, local2/);
+  t.regex(stdout, /IMAGE_MISSING: template: this node has no local:vztmpl\/debian-99.*\n.*busybox-1_amd64/);
+  t.regex(stdout, /volumes: \/srv\/nothing does not exist/);
+  t.deepEqual(await traces(bed), { guests: [], volumes: [], loose: [] });
+});
+
+hostTest("without a quorum a change is refused before anything is made, and what runs is seen", async (t) => {
+  t.timeout(120_000);
+  await using bed = await makeProxmox();
+  await bed.writeFleet({ one: guest() });
+  t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
+  await onHost(bed, "chmod 0555 /etc/pve/nodes/pve1");
+  await bed.writeFleet({ one: guest(), two: guest() });
+  const { exitCode, stdout } = await bed.nexcage("fleet", "apply");
+  t.is(exitCode, 1, stdout);
+  t.regex(stdout, /two@pve1: RUNTIME_FAILED: the cluster has no quorum/);
+  t.regex((await bed.nexcage("fleet", "status")).stdout, /one +pve1 +running +running/);
+});
+
+const stages: Stage[] = [
+  "create.volume",
+  "create.unpacking",
+  "create.written",
+  "start.early",
+  "start.starting",
+];
+for (const stage of stages)
+  hostTest(
+    `agent, pct and worker killed at ${stage}: the same apply finishes, with one guest and nothing beside it`,
+    async (t) => {
+      t.timeout(180_000);
+      await using bed = await makeProxmox();
+      await bed.writeFleet({ db: guest() });
+      await turnKnobs(bed, { pauseAt: [stage] });
+      const running = bed.start(["fleet", "apply"]);
+      const paused = `${privateDir}/paused/${stage}.json`;
+      t.is(
+        await onHost(
+          bed,
+          `for i in $(seq 300); do test -e ${paused} && break; sleep 0.1; done; ls ${paused}`,
+        ),
+        paused,
+      );
+      const { worker, pct } = JSON.parse(await onHost(bed, `cat ${paused}`));
+      await turnKnobs(bed, {});
+      await bed.host("pve1").exec(["pkill", "-KILL", "-f", "serve --stdio"]);
+      await onHost(bed, `kill -KILL ${pct}; kill -KILL -${worker}; rm ${paused}`);
+      const { exitCode, stdout, stderr } = await running;
+      t.is(exitCode, 0, `${stdout}${stderr}`);
+      const left = await traces(bed);
+      t.is(left.guests.length, 1, await onHost(bed, "pct list"));
+      t.is(left.volumes.length, 1, left.volumes.join());
+      await requireNothingToDo(t, bed);
+      t.is((await bed.nexcage("fleet", "delete", "db", "--yes")).exitCode, 0);
+      t.deepEqual(await traces(bed), { guests: [], volumes: [], loose: [] });
+    },
+  );
+
+hostTest(
+  "a guest that was destroyed behind our back is made again; one that was stopped is started",
+  async (t) => {
+    t.timeout(180_000);
+    await using bed = await makeProxmox();
+    await bed.writeFleet({ gone: guest(), off: guest() });
+    t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
+    const vmidOf = async (id: string): Promise<string> =>
+      JSON.parse((await bed.nexcage("fleet", "state", id)).stdout).annotations["io.nexcage.vmid"];
+    await onHost(bed, `pct destroy ${await vmidOf("gone")} --force 1; pct stop ${await vmidOf("off")}`);
+    const plan = await bed.nexcage("fleet", "plan");
+    t.regex(plan.stdout, /create +gone +is not there/);
+    t.regex(plan.stdout, /start +off +is stopped/);
+    const { exitCode, stdout } = await bed.nexcage("fleet", "apply");
+    t.is(exitCode, 0, stdout);
+    t.is((await traces(bed)).guests.length, 2);
+    await requireNothingToDo(t, bed);
+  },
+);
+
+hostTest("a guest that a backup has locked is waited for, and is never unlocked by us", async (t) => {
+  t.timeout(180_000);
+  await using bed = await makeProxmox();
+  await bed.writeFleet({ db: guest({ resources: { memory: "64m" } }) });
+  t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
+  await onHost(bed, "pct set 100 --lock backup");
+  await bed.writeFleet({ db: guest({ resources: { memory: "96m" } }) });
+  const running = bed.start(["fleet", "apply"]);
+  await onHost(bed, "sleep 5; grep -q 'lock: backup' /etc/pve/lxc/100.conf && pct unlock 100");
+  const { exitCode, stdout } = await running;
+  t.is(exitCode, 0, String(stdout));
+  t.regex(await onHost(bed, "cat /etc/pve/lxc/100.conf"), /^memory: 96$/m);
+});
+
+hostTest(
+  "a replacement that fails brings back the old guest, and one that works leaves nothing of it",
+  async (t) => {
+    t.timeout(180_000);
+    await using bed = await makeProxmox();
+    await bed.writeFleet({ db: guest() });
+    t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
+    const unlike = guest({ proxmox: { ...small, unprivileged: false } });
+    await bed.writeFleet({ db: unlike });
+    await turnKnobs(bed, { fullStorages: ["local"] });
+    const failed = await bed.nexcage("fleet", "apply", "--yes");
+    t.is(failed.exitCode, 1, failed.stdout);
+    t.is(await onHost(bed, "pct list | tail -n +2 | tr -s ' ' | cut -d' ' -f1-2"), "100 running");
+    await turnKnobs(bed, {});
+    const worked = await bed.nexcage("fleet", "apply", "--yes");
+    t.is(worked.exitCode, 0, worked.stdout);
+    t.is((await traces(bed)).volumes.length, 1);
+    await requireNothingToDo(t, bed);
+  },
+);
