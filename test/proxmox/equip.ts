@@ -31,6 +31,19 @@ const folders = {
   "pve-manager": "/var/lib/pve-manager",
 };
 
+const bridges = [
+  { name: "vmbr0", address: "10.77.0.1/24" },
+  { name: "vmbr50", address: "10.77.50.1/24" },
+];
+
+function bridgeLines({ name, address }: (typeof bridges)[number]): string[] {
+  return [
+    `ip link add ${name} type bridge`,
+    `ip address add ${address} dev ${name}`,
+    `ip link set ${name} up`,
+  ];
+}
+
 /** Puts a node's files below `dir`; gives back what the host mounts, and does when it is switched on. */
 export async function equipProxmox({ dir, name }: { dir: string; name: string }) {
   for (const folder of [
@@ -55,14 +68,7 @@ export async function equipProxmox({ dir, name }: { dir: string; name: string })
       ),
       `host-sbin /usr/sbin overlay lowerdir=/usr/sbin,upperdir=${dir}/sbin,workdir=${dir}/sbin-work`,
     ],
-    boot: ["vmbr0 10.77.0.1/24", "vmbr50 10.77.50.1/24"].flatMap((line) => {
-      const [bridge, address] = line.split(" ");
-      return [
-        `ip link add ${bridge} type bridge`,
-        `ip address add ${address} dev ${bridge}`,
-        `ip link set ${bridge} up`,
-      ];
-    }),
+    boot: [...bridges.flatMap(bridgeLines), "pct-hook startall </dev/null >/dev/null 2>&1 &"],
   };
 }
 

@@ -59,20 +59,24 @@ function requireVolid(volid: string): string {
 function printStatus(only: string | undefined): void {
   const storages = listStorages().filter(({ name }) => only === undefined || name === only);
   if (storages.length === 0) throw new Failure("storage: No such storage.");
-  const width = Math.max(4, ...storages.map(({ name }) => name.length));
-  const heads = ["Total (KiB)", "Used (KiB)", "Available (KiB)"].map((head) => head.padStart(15));
-  const lines = storages.map((storage) => statusLine(storage, width));
-  process.stdout.write(
-    [`${"Name".padEnd(width)}         Type     Status ${heads.join("")}        %\n`, ...lines].join(""),
-  );
+  const head = ["Name", "Type", "Status", "Total (KiB)", "Used (KiB)", "Available (KiB)", "%"];
+  const rows = [head, ...storages.map(statusRow)];
+  const widths = [-1 - Math.max(4, ...storages.map(({ name }) => name.length)), 10, 10, 15, 15, 15, 8];
+  const print = (row: string[]) => row.map((cell, column) => pad(cell, widths[column] ?? 0)).join(" ");
+  process.stdout.write(rows.map((row) => `${print(row)}\n`).join(""));
 }
 
-function statusLine(storage: Storage, width: number): string {
-  const { total, used, avail } = storage.disabled ? { total: 0, used: 0, avail: 0 } : storageRoom(storage);
-  const numbers = [total, used, avail].map((bytes) => String(Math.trunc(bytes / 1024)).padStart(15));
-  const share = storage.disabled ? "N/A" : `${total === 0 ? "0.00" : ((used / total) * 100).toFixed(2)}%`;
-  const state = storage.disabled ? "disabled" : "active";
-  return `${storage.name.padEnd(width)} ${storage.type.padStart(12)} ${state.padStart(10)} ${numbers.join("")} ${share.padStart(8)}\n`;
+/** As printf does it: to the left where the width is negative. */
+function pad(cell: string, width: number): string {
+  return width < 0 ? cell.padEnd(-width) : cell.padStart(width);
+}
+
+function statusRow(storage: Storage): string[] {
+  const { name, type, disabled } = storage;
+  const { total, used, avail } = disabled ? { total: 0, used: 0, avail: 0 } : storageRoom(storage);
+  const numbers = [total, used, avail].map((bytes) => String(Math.trunc(bytes / 1024)));
+  const share = total === 0 ? "0.00" : ((used / total) * 100).toFixed(2);
+  return [name, type, disabled ? "disabled" : "active", ...numbers, disabled ? "N/A" : `${share}%`];
 }
 
 function printVolumes(storage: Storage, options: Map<string, string>): void {
@@ -82,8 +86,8 @@ function printVolumes(storage: Storage, options: Map<string, string>): void {
   );
   const width = Math.max(5, ...volumes.map(({ volid }) => volid.length));
   const lines = volumes.map(({ volid, format, content, size, vmid }) =>
-    `${volid.padEnd(width)} ${format.padEnd(7)} ${content.padEnd(9)} ${String(size).padStart(12)} ${vmid}`.trimEnd(),
+    `${volid.padEnd(width)} ${format.padEnd(7)} ${content.padEnd(9)} ${String(size).padStart(10)} ${vmid}`.trimEnd(),
   );
-  const head = `${"Volid".padEnd(width)} ${"Format".padEnd(7)} ${"Type".padEnd(9)} ${"Size".padStart(12)} VMID`;
+  const head = `${"Volid".padEnd(width)} ${"Format".padEnd(7)} ${"Type".padEnd(9)} ${"Size".padStart(10)} VMID`;
   process.stdout.write([head, ...lines].map((line) => `${line}\n`).join(""));
 }
