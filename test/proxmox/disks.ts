@@ -22,7 +22,7 @@ function rows(conf: Conf, root: string): string[][] {
   return mountPoints(conf).map(({ key, volume, path }) => {
     const { blocks, bfree, bavail, bsize } = statfsSync(`${root}${path}`);
     const used = (blocks - bfree) * bsize;
-    const share = blocks === 0 ? 0 : used / (blocks * bsize);
+    const share = blocks === 0 ? 0 : (100 * used) / (blocks * bsize);
     return [key, volume, human(blocks * bsize), human(used), human(bavail * bsize), share.toFixed(1), path];
   });
 }

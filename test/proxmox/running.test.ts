@@ -72,6 +72,10 @@ proxmoxTest("start prints nothing, and the container has its cgroup, veth, limit
   });
   t.is((await pct("start", "100")).stderr, "CT 100 already running");
   t.is(await must("status", "100"), "status: running");
+  t.regex(
+    await must("df", "100"),
+    /^MP {5}Volume +Size Used Avail Use% Path\nrootfs local:100\/vm-100-disk-0\.raw \d+\.\dM 1\.\dM \d+\.\dM {2}2\.\d \/$/,
+  );
   t.is((await must("list")).split("\n")[1], "100        running                 web.example.com     ");
 });
 
