@@ -98,6 +98,8 @@ export interface Backend {
   restore(id: ContainerId): Promise<void>;
   /** Removes what `retire` put aside. */
   discard(id: ContainerId): Promise<void>;
+  /** @throws {NexcageError} `REFUSED` for what the backend must not remove; asked before anything is stopped */
+  checkRemoval?(id: ContainerId): Promise<void>;
   /** Ends it and removes all of it: processes, cgroup, files, log. Fine where there is nothing. */
   delete(id: ContainerId): Promise<void>;
   /** Waits for what an agent that was killed may have left at work on this container. */

@@ -16,7 +16,10 @@ export type DeleteOptions = ChangeOptions & {
 export function deleteContainer(parts: Parts, id: ContainerId, options: DeleteOptions): Promise<Change> {
   return operate(parts, { kind: "delete", id }, options, async (attempt) => {
     const subject = await findSubject(parts, id, options);
-    if (subject !== undefined) requireDeletable(subject, options);
+    if (subject !== undefined) {
+      requireDeletable(subject, options);
+      await subject.backend.checkRemoval?.(id);
+    }
     await attempt.begin();
     if (subject !== undefined) {
       await attempt.step("stopping");

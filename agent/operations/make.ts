@@ -32,6 +32,7 @@ export function replaceContainer(parts: Parts, spec: ContainerSpec, options: Mak
     const isThere = (await inspector.find(id)) !== undefined;
     const old = isThere ? await requireSubject(parts, id, options) : undefined;
     await requireBackend(backends, spec.runtime).check(spec, options);
+    await old?.backend.checkRemoval?.(id);
     const wasRunning = old?.before.state.status === "running";
     await attempt.begin({ wasRunning });
     if (old === undefined) return await makeNew(parts, spec, options, attempt);

@@ -233,3 +233,34 @@ hostTest(
     await requireNothingToDo(t, bed);
   },
 );
+
+hostTest("what Proxmox protects is neither deleted nor replaced, and goes on running", async (t) => {
+  t.timeout(180_000);
+  await using bed = await makeProxmox();
+  const protectedGuest = guest({ proxmox: { ...small, protection: true } });
+  await bed.writeFleet({ db: protectedGuest });
+  t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
+  const { exitCode, stdout } = await bed.nexcage("fleet", "delete", "db", "--yes");
+  t.is(exitCode, 9, stdout);
+  t.regex(stdout, /db@pve1: REFUSED: guest 100 \(db\) is protected in Proxmox/);
+  t.regex((await bed.nexcage("fleet", "status")).stdout, /db +pve1 +running +running/);
+  await bed.writeFleet({ db: guest() });
+  t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
+  t.is((await bed.nexcage("fleet", "delete", "db", "--yes")).exitCode, 0);
+  t.deepEqual(await traces(bed), { guests: [], volumes: [], loose: [] });
+});
+
+hostTest("a guest that was migrated to another node gets no double where it was", async (t) => {
+  t.timeout(180_000);
+  await using bed = await makeProxmox();
+  await bed.writeFleet({ db: guest() });
+  t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
+  await onHost(
+    bed,
+    "pct stop 100; mkdir -p /etc/pve/nodes/pve2/lxc; mv /etc/pve/lxc/100.conf /etc/pve/nodes/pve2/lxc",
+  );
+  const { exitCode, stdout } = await bed.nexcage("fleet", "apply");
+  t.is(exitCode, 1, stdout);
+  t.regex(stdout, /CONTAINER_EXISTS: db was migrated from pve1 to pve2, as 100\n.*pct migrate 100 pve1/);
+  t.deepEqual((await traces(bed)).guests, []);
+});

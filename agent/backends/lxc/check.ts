@@ -2,7 +2,7 @@ import { existsSync, statSync } from "node:fs";
 import { NexcageError } from "../../../shared/errors.ts";
 import type { ContainerSpec } from "../../../shared/spec.ts";
 import { readNames } from "../../state/files.ts";
-import { bridges, type Guest, hasQuorum, nodeName } from "./guests.ts";
+import { bridges, type Guest, hasQuorum, nodeName, readGuestsElsewhere } from "./guests.ts";
 import { requireMappable } from "./options.ts";
 import { readStorages, type Storage, templateFolder } from "./storages.ts";
 
@@ -18,6 +18,7 @@ export function requireGuestPossible(
 ): { storage: string; aside: Guest | undefined } {
   requireMappable(spec);
   requireQuorum();
+  requireNotMigrated(spec);
   const storages = readStorages(nodeName());
   if (spec.source.kind === "template") requireTemplate(spec.source.volume, storages);
   requireBridges(spec);
@@ -37,6 +38,20 @@ function requireQuorum(): void {
   throw new NexcageError("RUNTIME_FAILED", "the cluster has no quorum: /etc/pve cannot be written", {
     hint: "pvecm status tells which nodes are missing",
   });
+}
+
+/** What Proxmox has migrated runs on another node: a second one must not come beside it. */
+function requireNotMigrated({ id }: ContainerSpec): void {
+  const node = nodeName();
+  const moved = readGuestsElsewhere().find(({ mark }) => mark?.id === id && mark.node === node);
+  if (moved === undefined) return;
+  throw new NexcageError(
+    "CONTAINER_EXISTS",
+    `${id} was migrated from ${node} to ${moved.node}, as ${moved.vmid}`,
+    {
+      hint: `migrate it back, on ${moved.node}: pct migrate ${moved.vmid} ${node}`,
+    },
+  );
 }
 
 function requireStorage({ proxmox }: ContainerSpec, storages: Storage[]): string {

@@ -21,21 +21,29 @@ export function configFile(vmid: number): string {
 }
 
 /** The guests of this node, by number. */
-export function readGuests(): Guest[] {
-  return readNames(configFolder)
+export function readGuests(folder = configFolder): Guest[] {
+  return readNames(folder)
     .flatMap((name) => {
       const vmid = Number(/^(\d+)\.conf$/.exec(name)?.[1]);
       return Number.isNaN(vmid) ? [] : [vmid];
     })
     .sort((a, b) => a - b)
-    .flatMap((vmid) => readGuest(vmid) ?? []);
+    .flatMap((vmid) => readGuest(vmid, folder) ?? []);
 }
 
-export function readGuest(vmid: number): Guest | undefined {
-  const text = readText(configFile(vmid));
+export function readGuest(vmid: number, folder = configFolder): Guest | undefined {
+  const text = readText(`${folder}/${vmid}.conf`);
   if (text === undefined) return undefined;
   const config = parseGuestConfig(text);
   return { vmid, config, mark: parseMark(config.description) };
+}
+
+/** The guests of the cluster's other nodes. */
+export function readGuestsElsewhere(): (Guest & { node: string })[] {
+  const others = readNames("/etc/pve/nodes").filter((node) => node !== nodeName());
+  return others.flatMap((node) =>
+    readGuests(`/etc/pve/nodes/${node}/lxc`).map((guest) => ({ ...guest, node })),
+  );
 }
 
 /** The guest that is a container of ours; `aside`: the one that its replacement has put aside. */

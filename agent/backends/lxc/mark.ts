@@ -5,6 +5,8 @@ import { ContainerId, Digest } from "../../../shared/ids.ts";
 export const Mark = z.object({
   id: ContainerId,
   fleet: z.string().optional(),
+  /** The node on which it was made: where it is another one now, it was migrated. */
+  node: z.string().optional(),
   digest: Digest,
   /** Put aside by a replacement: it comes back when that fails, or goes. */
   aside: z.literal(true).optional(),
