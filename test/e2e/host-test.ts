@@ -1,12 +1,26 @@
 import test, { type ExecutionContext, type TestFn } from "ava";
 import { whyNoHosts } from "../hosts/hosts.ts";
+import { whyNoProxmox } from "../proxmox/nodes.ts";
 
 /** A test that needs hosts; where there can be none it is skipped, and its title says why. */
 export function hostTest(title: string, implementation: (t: ExecutionContext) => Promise<void>): void {
-  const reason = whyNoHosts();
+  testUnless(whyNoHosts(), title, implementation);
+}
+
+/** As `hostTest`, with hosts that are Proxmox VE nodes; one after the other, because each is a lot of work. */
+export function proxmoxTest(title: string, implementation: (t: ExecutionContext) => Promise<void>): void {
+  testUnless(whyNoProxmox(), title, implementation, test.serial);
+}
+
+function testUnless(
+  reason: string | undefined,
+  title: string,
+  implementation: (t: ExecutionContext) => Promise<void>,
+  run: TestFn | typeof test.serial = test,
+): void {
   if (reason !== undefined) {
     (test.skip as TestFn)(`${title} (${reason})`, implementation);
     return;
   }
-  test(title, implementation);
+  run(title, implementation);
 }

@@ -77,7 +77,7 @@ export async function killCgroups(paths: string[]): Promise<void> {
       pids.forEach(killProcess);
       return undefined;
     },
-    { what: `ending all processes of ${paths[0]}`, timeoutMs: 10_000 },
+    { what: `ending all processes of ${paths[0]}`, timeoutMs: 30_000 }, // a busy machine takes its time
   );
 }
 

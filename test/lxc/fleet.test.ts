@@ -1,56 +1,8 @@
-import type { ExecutionContext } from "ava";
-import { type Bed, makeBed } from "../e2e/bed.ts";
-import { hostTest } from "../e2e/host-test.ts";
-import type { Knobs, Stage } from "../proxmox/knobs.ts";
-import { knobsFile, privateDir } from "../proxmox/paths.ts";
+import { proxmoxTest } from "../e2e/host-test.ts";
+import { loseQuorum, turnKnobs } from "../proxmox/nodes.ts";
+import { guest, makeProxmox, onHost, requireNothingToDo, small, traces } from "./bed.ts";
 
-const template = "local:vztmpl/busybox-1_amd64.tar.zst";
-const small = { rootfs_size: "128m" };
-
-/** A Proxmox container that a fleet wants. */
-const guest = (fields: object = {}): object => ({
-  runtime: "lxc",
-  template,
-  host: "pve1",
-  stop_grace_period: "5s",
-  proxmox: small,
-  ...fields,
-});
-
-async function makeProxmox(names: string[] = ["pve1"]): Promise<Bed> {
-  return await makeBed(names, { proxmox: true });
-}
-
-async function onHost(bed: Bed, script: string, name = "pve1"): Promise<string> {
-  const { stdout, stderr } = await bed.host(name).exec(["sh", "-c", script]);
-  return (stdout + stderr).trim();
-}
-
-async function turnKnobs(bed: Bed, knobs: Knobs): Promise<void> {
-  await onHost(bed, `printf '%s' '${JSON.stringify(knobs)}' > ${knobsFile}`);
-}
-
-/** What there is of guests: their numbers, their volumes, what is mounted or looped of them. */
-async function traces(bed: Bed): Promise<{ guests: string[]; volumes: string[]; loose: string[] }> {
-  const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
-  return {
-    guests: words(await onHost(bed, "pct list | tail -n +2 | cut -d' ' -f1")),
-    volumes: words(await onHost(bed, "find /var/lib/vz /var/lib/vz2 -name '*disk*'")),
-    loose: words(
-      await onHost(
-        bed,
-        "ls /var/lib/nexcage/claims 2>/dev/null; cut -d' ' -f2 /proc/mounts | grep /var/lib/lxc/",
-      ),
-    ),
-  };
-}
-
-async function requireNothingToDo(t: ExecutionContext, bed: Bed): Promise<void> {
-  const again = await bed.nexcage("fleet", "plan", "--detailed-exitcode");
-  t.is(again.exitCode, 0, again.stdout + again.stderr);
-}
-
-hostTest(
+proxmoxTest(
   "a fleet of Proxmox and libcrun containers is planned, applied, found unchanged, edited and pruned",
   async (t) => {
     t.timeout(300_000);
@@ -108,7 +60,7 @@ hostTest(
   },
 );
 
-hostTest("what a host cannot make is told with what it has, before anything is made", async (t) => {
+proxmoxTest("what a host cannot make is told with what it has, before anything is made", async (t) => {
   t.timeout(120_000);
   await using bed = await makeProxmox();
   const wrong = {
@@ -127,59 +79,23 @@ hostTest("what a host cannot make is told with what it has, before anything is m
   t.deepEqual(await traces(bed), { guests: [], volumes: [], loose: [] });
 });
 
-hostTest("without a quorum a change is refused before anything is made, and what runs is seen", async (t) => {
-  t.timeout(120_000);
-  await using bed = await makeProxmox();
-  await bed.writeFleet({ one: guest() });
-  t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
-  await onHost(bed, "chmod 0555 /etc/pve/nodes/pve1");
-  await bed.writeFleet({ one: guest(), two: guest() });
-  const { exitCode, stdout } = await bed.nexcage("fleet", "apply");
-  t.is(exitCode, 1, stdout);
-  t.regex(stdout, /two@pve1: RUNTIME_FAILED: the cluster has no quorum/);
-  t.regex((await bed.nexcage("fleet", "status")).stdout, /one +pve1 +running +running/);
-});
+proxmoxTest(
+  "without a quorum a change is refused before anything is made, and what runs is seen",
+  async (t) => {
+    t.timeout(120_000);
+    await using bed = await makeProxmox();
+    await bed.writeFleet({ one: guest() });
+    t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
+    await loseQuorum(bed.host("pve1"));
+    await bed.writeFleet({ one: guest(), two: guest() });
+    const { exitCode, stdout } = await bed.nexcage("fleet", "apply");
+    t.is(exitCode, 1, stdout);
+    t.regex(stdout, /two@pve1: RUNTIME_FAILED: the cluster has no quorum/);
+    t.regex((await bed.nexcage("fleet", "status")).stdout, /one +pve1 +running +running/);
+  },
+);
 
-const stages: Stage[] = [
-  "create.volume",
-  "create.unpacking",
-  "create.written",
-  "start.early",
-  "start.starting",
-];
-for (const stage of stages)
-  hostTest(
-    `agent, pct and worker killed at ${stage}: the same apply finishes, with one guest and nothing beside it`,
-    async (t) => {
-      t.timeout(180_000);
-      await using bed = await makeProxmox();
-      await bed.writeFleet({ db: guest() });
-      await turnKnobs(bed, { pauseAt: [stage] });
-      const running = bed.start(["fleet", "apply"]);
-      const paused = `${privateDir}/paused/${stage}.json`;
-      t.is(
-        await onHost(
-          bed,
-          `for i in $(seq 300); do test -e ${paused} && break; sleep 0.1; done; ls ${paused}`,
-        ),
-        paused,
-      );
-      const { worker, pct } = JSON.parse(await onHost(bed, `cat ${paused}`));
-      await turnKnobs(bed, {});
-      await bed.host("pve1").exec(["pkill", "-KILL", "-f", "serve --stdio"]);
-      await onHost(bed, `kill -KILL ${pct}; kill -KILL -${worker}; rm ${paused}`);
-      const { exitCode, stdout, stderr } = await running;
-      t.is(exitCode, 0, `${stdout}${stderr}`);
-      const left = await traces(bed);
-      t.is(left.guests.length, 1, await onHost(bed, "pct list"));
-      t.is(left.volumes.length, 1, left.volumes.join());
-      await requireNothingToDo(t, bed);
-      t.is((await bed.nexcage("fleet", "delete", "db", "--yes")).exitCode, 0);
-      t.deepEqual(await traces(bed), { guests: [], volumes: [], loose: [] });
-    },
-  );
-
-hostTest(
+proxmoxTest(
   "a guest that was destroyed behind our back is made again; one that was stopped is started",
   async (t) => {
     t.timeout(180_000);
@@ -199,7 +115,7 @@ hostTest(
   },
 );
 
-hostTest("a guest that a backup has locked is waited for, and is never unlocked by us", async (t) => {
+proxmoxTest("a guest that a backup has locked is waited for, and is never unlocked by us", async (t) => {
   t.timeout(180_000);
   await using bed = await makeProxmox();
   await bed.writeFleet({ db: guest({ resources: { memory: "64m" } }) });
@@ -213,7 +129,7 @@ hostTest("a guest that a backup has locked is waited for, and is never unlocked 
   t.regex(await onHost(bed, "cat /etc/pve/lxc/100.conf"), /^memory: 96$/m);
 });
 
-hostTest(
+proxmoxTest(
   "a replacement that fails brings back the old guest, and one that works leaves nothing of it",
   async (t) => {
     t.timeout(180_000);
@@ -222,11 +138,11 @@ hostTest(
     t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
     const unlike = guest({ proxmox: { ...small, unprivileged: false } });
     await bed.writeFleet({ db: unlike });
-    await turnKnobs(bed, { fullStorages: ["local"] });
+    await turnKnobs(bed.host("pve1"), { fullStorages: ["local"] });
     const failed = await bed.nexcage("fleet", "apply", "--yes");
     t.is(failed.exitCode, 1, failed.stdout);
     t.is(await onHost(bed, "pct list | tail -n +2 | tr -s ' ' | cut -d' ' -f1-2"), "100 running");
-    await turnKnobs(bed, {});
+    await turnKnobs(bed.host("pve1"), {});
     const worked = await bed.nexcage("fleet", "apply", "--yes");
     t.is(worked.exitCode, 0, worked.stdout);
     t.is((await traces(bed)).volumes.length, 1);
@@ -234,7 +150,7 @@ hostTest(
   },
 );
 
-hostTest("what Proxmox protects is neither deleted nor replaced, and goes on running", async (t) => {
+proxmoxTest("what Proxmox protects is neither deleted nor replaced, and goes on running", async (t) => {
   t.timeout(180_000);
   await using bed = await makeProxmox();
   const protectedGuest = guest({ proxmox: { ...small, protection: true } });
@@ -250,7 +166,7 @@ hostTest("what Proxmox protects is neither deleted nor replaced, and goes on run
   t.deepEqual(await traces(bed), { guests: [], volumes: [], loose: [] });
 });
 
-hostTest("a guest that was migrated to another node gets no double where it was", async (t) => {
+proxmoxTest("a guest that was migrated to another node gets no double where it was", async (t) => {
   t.timeout(180_000);
   await using bed = await makeProxmox();
   await bed.writeFleet({ db: guest() });

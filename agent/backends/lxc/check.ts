@@ -1,4 +1,4 @@
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { NexcageError } from "../../../shared/errors.ts";
 import type { ContainerSpec } from "../../../shared/spec.ts";
 import { readNames } from "../../state/files.ts";
@@ -33,8 +33,7 @@ export function requireGuestPossible(
 }
 
 function requireQuorum(): void {
-  const { mode } = statSync("/etc/pve/local");
-  if (hasQuorum(mode)) return;
+  if (hasQuorum()) return;
   throw new NexcageError("RUNTIME_FAILED", "the cluster has no quorum: /etc/pve cannot be written", {
     hint: "pvecm status tells which nodes are missing",
   });

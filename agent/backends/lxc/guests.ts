@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { accessSync, constants, existsSync, lstatSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import type { ContainerId } from "../../../shared/ids.ts";
 import type { Status } from "../../../shared/oci.ts";
@@ -142,7 +142,12 @@ export function nodeName(): string {
   return /"nodename":\s*"([^"]+)"/.exec(readText("/etc/pve/.members") ?? "")?.[1] ?? hostname();
 }
 
-/** Without a quorum `/etc/pve` can be read and not written, which its mode shows. */
-export function hasQuorum(mode: number): boolean {
-  return (mode & 0o200) !== 0;
+/** Without a quorum `/etc/pve` can be read and not written: its entries lose their write bits, writes get EACCES. */
+export function hasQuorum(): boolean {
+  try {
+    accessSync(configFolder, constants.W_OK);
+    return [lstatSync("/etc/pve/local"), statSync(configFolder)].every(({ mode }) => (mode & 0o200) !== 0);
+  } catch {
+    return false;
+  }
 }
