@@ -1,3 +1,4 @@
+import { NexcageError } from "../../shared/errors.ts";
 import { parseContainerId } from "../../shared/ids.ts";
 import { command, printJson } from "./command.ts";
 import { openAgent } from "./open.ts";
@@ -17,6 +18,8 @@ export const logs = command({
       .option("tail", { type: "number", requiresArg: true, describe: "only the last so many lines" }),
   async handler({ id, follow, tail, ...globals }) {
     const containerId = parseContainerId(id);
+    if (tail !== undefined && !(Number.isSafeInteger(tail) && tail >= 0))
+      throw new NexcageError("USAGE", "--tail takes a whole number, as in --tail 10");
     await using opened = await openAgent(globals);
     for await (const lines of opened.runtime.logs(containerId, { follow, tail }, opened)) {
       if (globals.output === "json") for (const line of lines) printJson(line);

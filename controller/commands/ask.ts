@@ -4,6 +4,7 @@ import { NexcageError } from "../../shared/errors.ts";
 
 /**
  * Asks before something is destroyed, on a terminal; elsewhere only `--yes` will do.
+ * @param what it will do, as in `delete db@pve1`
  * @throws {NexcageError} `CONFIRMATION_NEEDED` without a terminal, `INTERRUPTED` when the answer is no
  */
 export async function confirmDestruction(
@@ -14,14 +15,14 @@ export async function confirmDestruction(
   if (!process.stdin.isTTY || !process.stderr.isTTY)
     throw new NexcageError(
       "CONFIRMATION_NEEDED",
-      `${what}: this needs a yes, and there is no terminal to ask on`,
+      `to ${what} needs a yes, and there is no terminal to ask on`,
       {
         hint: "look at the plan, then run it with --yes",
       },
     );
   const readline = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await readline.question(`${what}. Go on? [y/N] `, { signal });
+    const answer = await readline.question(`This will ${what}. Go on? [y/N] `, { signal });
     if (/^y(es)?$/i.test(answer.trim())) return;
   } finally {
     readline.close();

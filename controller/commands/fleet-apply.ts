@@ -40,7 +40,7 @@ export const fleetApply = command({
           requireWithinLimits(plan, fleet.limits);
           const destroyed = plan.changes.filter(({ kind }) => destructive.has(kind)).length;
           if (destroyed > 0)
-            await confirmDestruction(`This deletes or replaces ${destroyed} of ${fleet.name}'s containers`, {
+            await confirmDestruction(`delete or replace ${destroyed} of ${fleet.name}'s containers`, {
               yes: argv.yes,
               signal,
             });

@@ -53,13 +53,10 @@ function lifecycle(kind: Extract<ChangeKind, "start" | "stop" | "delete">, descr
         }));
         progress.pause();
         if (kind === "delete" && changes.length > 0)
-          await confirmDestruction(
-            `This deletes ${changes.map(({ id, host }) => `${id}@${host}`).join(", ")}`,
-            {
-              yes: argv.yes,
-              signal,
-            },
-          );
+          await confirmDestruction(`delete ${changes.map(({ id, host }) => `${id}@${host}`).join(", ")}`, {
+            yes: argv.yes,
+            signal,
+          });
         const done = await runChanges(changes, {
           fleet: fleet.name,
           opened,

@@ -199,6 +199,9 @@ hostTest("logs -f goes on until the container has stopped", async (t, agent) => 
     stderr: "",
   });
   t.is((await agent.command("logs", "--tail", "1", "web")).stdout, "line 3");
+  const wrong = await agent.command("logs", "--tail", "abc", "web");
+  t.is(wrong.exitCode, 2);
+  t.regex(wrong.stderr, /--tail takes a whole number/);
 });
 
 hostTest("--root makes a second agent that sees nothing of the first", async (t, { command, shell }) => {
