@@ -41,7 +41,9 @@ export async function serveSession(options: SessionOptions): Promise<void> {
     guard: new FrameGuard({ garbageCode: "PROTOCOL_ERROR" }),
     onEnd: ended.resolve,
   });
-  const notify: Call["notify"] = (notification, params) => connection.sendNotification(notification, params);
+  // Async, because a closed connection throws at once.
+  const notify: Call["notify"] = async (notification, params) =>
+    await connection.sendNotification(notification, params);
 
   await using handlers: Handlers & AsyncDisposable = sessionHandlers(runtime);
   let greeted = false;
