@@ -1,4 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { fchmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { z } from "zod";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
 
@@ -49,4 +51,31 @@ export function readJson<S extends z.ZodType>(path: string, schema: S, hint: str
     details: { path },
     cause: parsed.error,
   });
+}
+
+/** What a write that was cut off has left; the next one takes it over. */
+const draftOf = (path: string): string => `${path}.new`;
+
+/**
+ * Writes a file whole or not at all, on disk when it returns; its folder is made. Whoever writes a path holds
+ * its container's lock. Only what may wait for the disk leaves the thread.
+ */
+export async function writeWhole(path: string, text: string, { mode }: { mode: number }): Promise<void> {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
+  const draft = draftOf(path);
+  try {
+    await using file = await open(draft, "w", mode);
+    fchmodSync(file.fd, mode); // whatever the umask says
+    writeSync(file.fd, text);
+    await file.sync();
+    renameSync(draft, path);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  }
+}
+
+/** Removes what `writeWhole` has written, or begun to. */
+export function removeWhole(path: string): void {
+  for (const file of [draftOf(path), path]) rmSync(file, { force: true });
 }

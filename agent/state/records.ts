@@ -1,12 +1,10 @@
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { asNexcageError, type NexcageError } from "../../shared/errors.ts";
 import { ContainerId, Digest, OperationId } from "../../shared/ids.ts";
 import { BackendName, ContainerSpec } from "../../shared/spec.ts";
-import { writeWhole } from "../../shared/write-whole.ts";
 import type { Paths } from "../paths.ts";
-import { readJson, readNames } from "./files.ts";
+import { readJson, readNames, removeWhole, writeWhole } from "./files.ts";
 
 /** What is known of a container over a reboot. It is there from when the container stands until it is deleted. */
 export const ContainerRecord = z.object({
@@ -37,7 +35,7 @@ export function openRecords(paths: Paths): Records {
   return {
     read: (id) => readRecord(paths.record(id), id),
     write: (record) => writeWhole(paths.record(record.id), `${JSON.stringify(record)}\n`, { mode: 0o600 }),
-    remove: (id) => rm(paths.record(id), { force: true }),
+    remove: async (id) => removeWhole(paths.record(id)),
     list() {
       const records: ContainerRecord[] = [];
       const broken: NexcageError[] = [];

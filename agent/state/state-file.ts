@@ -1,9 +1,8 @@
 import { rm } from "node:fs/promises";
 import type { ContainerId } from "../../shared/ids.ts";
 import type { OciState } from "../../shared/oci.ts";
-import { writeWhole } from "../../shared/write-whole.ts";
 import type { Paths } from "../paths.ts";
-import { readText } from "./files.ts";
+import { readText, writeWhole } from "./files.ts";
 
 /**
  * `/run/nexcage/<id>/state.json`: OCI state JSON, for whoever looks without asking the agent. Nothing is

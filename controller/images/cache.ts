@@ -1,10 +1,9 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { hasCode } from "../../shared/errors.ts";
 import { Digest } from "../../shared/ids.ts";
-import { writeWhole } from "../../shared/write-whole.ts";
 
 const Known = z.object({
   /** Of a packed folder: of its tar. A tar's own is the sha256 below. */
@@ -48,6 +47,7 @@ export async function openImageCache(folder: string, { now }: { now: () => numbe
   const known = join(folder, "known");
   await mkdir(known, { recursive: true, mode: 0o700 });
   const knownFile = (key: string) => join(known, createHash("sha256").update(key).digest("hex"));
+  const newFile = () => join(folder, `${randomUUID()}.part`);
   const fileOf = (digest: Digest) => join(folder, `${digest.replace("sha256:", "")}.tar.zst`);
 
   return {
@@ -61,7 +61,9 @@ export async function openImageCache(folder: string, { now }: { now: () => numbe
 
     async remember(key, value, { changedNs }) {
       if (now() - Number(changedNs / 1_000_000n) < settledAfterMs) return;
-      await writeWhole(knownFile(key), JSON.stringify(value), { mode: 0o600 });
+      const draft = newFile();
+      await writeFile(draft, JSON.stringify(value), { mode: 0o600 });
+      await rename(draft, knownFile(key));
     },
 
     fileOf,
@@ -73,7 +75,7 @@ export async function openImageCache(folder: string, { now }: { now: () => numbe
       return true;
     },
 
-    newFile: () => join(folder, `${randomUUID()}.part`),
+    newFile,
 
     async keep(file, digest) {
       await rename(file, fileOf(digest));

@@ -1,6 +1,7 @@
 import test from "ava";
 import type { Observed } from "../../shared/container.ts";
 import { ContainerId } from "../../shared/ids.ts";
+import { waitFor } from "../hosts/wait.ts";
 import { type AgentHost, makeSpec, newOperation, onAgentHost } from "./agent-host.ts";
 
 const hostTest = onAgentHost(test);
@@ -70,13 +71,15 @@ hostTest("a pid that is another process's now is not taken for the container", a
 });
 
 hostTest(
-  "a container that ends at once is told as ended, with its exit, by the create itself",
+  "a container that ends at once is told as ended, with its exit and its last words",
   async (t, agent) => {
-    const [made] = await agent.run(
-      create(makeSpec("web", { command: ["/bin/sh", "-c", "echo bad >&2; exit 3"] })),
-    );
-    t.is(made?.container?.state.status, "stopped");
-    t.is(made?.container?.exit?.exitCode, 3);
+    await agent.run(create(makeSpec("web", { command: ["/bin/sh", "-c", "echo bad >&2; exit 3"] })));
+    const ended = await waitFor(async () => (await agent.list()).find(({ exit }) => exit !== undefined), {
+      what: "the container's end",
+      timeoutMs: 10_000,
+    });
+    t.is(ended.state.status, "stopped");
+    t.is(ended.exit?.exitCode, 3);
     const { stderr } = await agent.command("logs", id);
     t.is(stderr, "bad");
   },

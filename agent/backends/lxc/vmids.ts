@@ -1,12 +1,10 @@
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { NexcageError } from "../../../shared/errors.ts";
 import type { ContainerId } from "../../../shared/ids.ts";
 import type { ContainerSpec } from "../../../shared/spec.ts";
-import { writeWhole } from "../../../shared/write-whole.ts";
 import type { Paths } from "../../paths.ts";
-import { readJson, readNames } from "../../state/files.ts";
+import { readJson, readNames, removeWhole, writeWhole } from "../../state/files.ts";
 import type { LockFile } from "../../state/lock.ts";
 
 /** A number that a container of ours is being made under: what is half made there is ours to remove. */
@@ -58,7 +56,7 @@ export function readClaim(id: ContainerId, paths: Paths): number | undefined {
 
 /** The guest stands, or is gone: its own mark tells the rest. */
 export async function dropClaim(id: ContainerId, paths: Paths): Promise<void> {
-  await rm(claimFile(id, paths), { force: true });
+  removeWhole(claimFile(id, paths));
 }
 
 function readClaims(paths: Paths): [id: string, vmid: number][] {
