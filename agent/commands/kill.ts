@@ -7,7 +7,14 @@ export const kill = command({
   builder: (yargs) =>
     yargs
       .positional("id", { type: "string", demandOption: true, describe: "container id" })
-      .positional("signal", { type: "string", default: "SIGTERM", describe: "name or number" })
+      .positional("signal", { type: "string", describe: "name or number" })
+      .option("signal", {
+        alias: "s",
+        type: "string",
+        requiresArg: true,
+        defaultDescription: "SIGTERM",
+        describe: "the signal, said as an option",
+      })
       .option("all", {
         alias: "a",
         type: "boolean",
@@ -16,6 +23,8 @@ export const kill = command({
       }),
   async handler({ id, signal, all, ...globals }) {
     const containerId = parseContainerId(id);
-    await change(globals, ({ runtime }, options) => runtime.kill(containerId, signal, { ...options, all }));
+    await change(globals, ({ runtime }, options) =>
+      runtime.kill(containerId, signal ?? "SIGTERM", { ...options, all }),
+    );
   },
 });

@@ -63,11 +63,10 @@ export async function runCommand(args: string[]): Promise<void> {
     .wrap(100)
     .exitProcess(false)
     .fail((message, error) => {
-      // yargs gives what a handler threw as the error, and its own complaints as the message.
-      throw (
-        error ??
-        new NexcageError("USAGE", message.replaceAll(/\s*\n\s*/g, " "), { hint: "nexcage-agent --help" })
-      );
+      // What a handler threw is the error; some of yargs's own complaints come as one too.
+      if (error && error.name !== "YError") throw error;
+      const complaint = (message || error?.message || "").replaceAll(/\s*\n\s*/g, " ");
+      throw new NexcageError("USAGE", complaint, { hint: "nexcage-agent --help" });
     })
     .parserConfiguration({ "populate--": true, "duplicate-arguments-array": true });
   await parser.parseAsync();

@@ -164,7 +164,7 @@ hostTest("features and doctor say what is here", async (t, { command }) => {
   t.is(doctor.exitCode, 0, doctor.stdout);
   t.regex(doctor.stdout, /^ok +control groups: cgroup v1\nok +backend crun: 1\.21/);
   t.regex((await command("--version")).stdout, /^nexcage-agent \d+\.\d+\.\d+$/);
-  t.regex((await command("--help")).stdout, /nexcage-agent create <id>/);
+  t.regex((await command("--help")).stdout, /nexcage-agent create \[id\]/);
 });
 
 hostTest(

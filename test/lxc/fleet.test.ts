@@ -1,5 +1,8 @@
+import { join } from "node:path";
+import { OciState } from "../../shared/oci.ts";
+import { dist } from "../dist.ts";
 import { proxmoxTest } from "../e2e/host-test.ts";
-import { loseQuorum, turnKnobs } from "../proxmox/nodes.ts";
+import { busyboxTemplate, loseQuorum, turnKnobs } from "../proxmox/nodes.ts";
 import { guest, makeProxmox, onHost, requireNothingToDo, small, traces } from "./bed.ts";
 
 proxmoxTest(
@@ -149,6 +152,36 @@ proxmoxTest(
     await requireNothingToDo(t, bed);
   },
 );
+
+proxmoxTest("by hand the agent makes, starts, kills, stops and deletes a Proxmox container", async (t) => {
+  t.timeout(120_000);
+  await using bed = await makeProxmox();
+  const agent = async (...words: string[]) =>
+    await bed.host("pve1").exec([join(dist, "nexcage-agent"), ...words]);
+  const stateOf = async (): Promise<OciState> =>
+    OciState.parse(JSON.parse((await agent("state", "web")).stdout));
+  const made = await agent("create", "--name", "web", "--image", busyboxTemplate, "--runtime", "lxc");
+  t.is(made.exitCode, 0, made.stderr);
+  t.like(await stateOf(), { status: "created", pid: 0 });
+  t.is((await agent("start", "web")).exitCode, 0);
+  const running = await stateOf();
+  t.is(running.status, "running");
+  t.is(await onHost(bed, `grep NSpid /proc/${running.pid}/status | cut -f3-`), "1");
+  t.regex((await agent("list")).stdout, /web +\d+ +running/);
+  t.regex((await agent("ps", "web")).stdout, /init/);
+  t.is((await agent("kill", "-s", "KILL", "web")).exitCode, 0);
+  t.like(await stateOf(), { status: "stopped", pid: 0 });
+  t.is((await agent("kill", "-s", "TERM", "web")).exitCode, 0, "what has stopped needs no signal");
+  t.is((await agent("start", "web")).exitCode, 0);
+  t.is((await agent("stop", "web")).exitCode, 0);
+  t.is((await agent("delete", "web")).exitCode, 0);
+  t.is((await agent("state", "web")).exitCode, 1);
+  t.regex(
+    (await agent("create", "--image", "docker.io/nginx", "web")).stderr,
+    /"docker.io\/nginx" is no template/,
+  );
+  t.deepEqual(await traces(bed), { guests: [], volumes: [], loose: [] });
+});
 
 proxmoxTest("what Proxmox protects is neither deleted nor replaced, and goes on running", async (t) => {
   t.timeout(180_000);
