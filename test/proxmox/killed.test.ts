@@ -176,7 +176,7 @@ proxmoxTest(
     t.is(stderr, "can't lock file '/run/lock/lxc/pve-config-100.lock' - got timeout");
     const overruled = await pct("stop", "100", "--overrule-shutdown", "1");
     t.is(overruled.exitCode, 0);
-    t.regex(overruled.stdout, /^overruled vzshutdown tasks: UPID:pve1:.*:vzshutdown:100:root@pam:$/);
+    t.regex(overruled.stdout, /^overruled vzshutdown tasks: UPID:pve1:.*:vzshutdown:100:root@pam:$/m);
     t.is(await must("status", "100"), "status: stopped");
   },
 );
@@ -213,5 +213,5 @@ proxmoxTest("two creates of one VMID: one makes it, the other is told that it ex
   const results = await Promise.all([create(), create()]);
   t.deepEqual(results.map(({ exitCode }) => exitCode === 0).sort(), [false, true]);
   const loser = results.find(({ exitCode }) => exitCode !== 0);
-  t.regex(loser?.stderr ?? "", /^(unable to create CT 201 - )?CT 201 already exists on node 'pve1'$/);
+  t.regex(loser?.stderr ?? "", /^(unable to create CT 201 - )?CT 201 already exists on node 'pve1'$/m);
 });
