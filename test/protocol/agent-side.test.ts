@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { PassThrough } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
@@ -29,6 +30,14 @@ async function startSession(
   });
   return {
     ended,
+    runtime,
+    /** The link is gone, in both directions. */
+    async cut(): Promise<void> {
+      const closed = [once(input, "close"), once(output, "close")];
+      input.destroy();
+      output.destroy();
+      await Promise.all(closed);
+    },
     send(message: unknown): void {
       const body = JSON.stringify(message);
       input.write(`Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
@@ -183,4 +192,23 @@ test("more requests in flight than the limit are refused, and the others answere
   released.resolve();
   const answers = await session.answers(limits.requestsInFlight + 9);
   t.is(answers.filter(({ result }) => result !== undefined).length, limits.requestsInFlight + 1);
+});
+
+test("a change goes on to its end when its controller is gone, and nobody hears its steps", async (t) => {
+  const reached = Promise.withResolvers<void>();
+  const released = Promise.withResolvers<void>();
+  const alive = (): Promise<void> => {
+    reached.resolve();
+    return released.promise;
+  };
+  const { ended, runtime, ...session } = await startSession(t, { alive });
+  session.send(hello);
+  await session.answers(1);
+  session.send(create(2, "operation-2", "web"));
+  await reached.promise;
+  await session.cut();
+  released.resolve();
+  await ended;
+  const [web] = await runtime.list({ signal: new AbortController().signal });
+  t.is(web?.state.status, "running");
 });
