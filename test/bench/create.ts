@@ -17,7 +17,7 @@ export const create: Benchmark = {
   async run() {
     await using bed = await makeBed(["node1"]);
     const host = bed.host("node1");
-    await bed.writeFleet({ app: { command, replicas: count, host: "node1" } });
+    await bed.writeFleet({ app: { command, replicas: count, host: "node1", stop_grace_period: "0s" } });
     const bundles = await makeBundles(host);
     const { ours, peer } = await interleave(
       {

@@ -1,45 +1,22 @@
 // pvesh, pvesm, pveam and ha-manager against the recorded answers, and what a node does when it boots.
-import test from "ava";
-import { startHosts, type TestHost, type TestHosts } from "../hosts/hosts.ts";
 import { waitFor } from "../hosts/wait.ts";
-import { busyboxTemplate, turnKnobs, whyNoProxmox } from "./nodes.ts";
+import { haveNode, host, hosts, must, nodeTest } from "./node-test.ts";
+import { busyboxTemplate, turnKnobs } from "./nodes.ts";
 
-const reason = whyNoProxmox();
-const proxmoxTest = reason === undefined ? test.serial : test.serial.skip;
-if (reason !== undefined)
-  test("the API is skipped where the stand-in's containers cannot run", (t) => {
-    t.log(reason);
-    t.pass();
-  });
-
-let running: TestHosts;
-let host: TestHost;
-
-if (reason === undefined) {
-  test.before(async () => {
-    running = await startHosts({ names: ["pve1", "plain"], proxmox: ["pve1"] });
-    host = running.host("pve1");
-    await must(
-      "pct",
-      "create",
-      "100",
-      busyboxTemplate,
-      "--rootfs",
-      "local:0.1",
-      "--onboot",
-      "1",
-      "--cpulimit",
-      "2",
-    );
-  });
-  test.after.always(() => running?.stop());
-}
-
-async function must(...args: string[]): Promise<string> {
-  const { exitCode, stdout, stderr } = await host.exec(args);
-  if (exitCode !== 0) throw new Error(`${args.join(" ")}: ${exitCode} ${stdout} ${stderr}`);
-  return stdout;
-}
+haveNode(async () => {
+  await must(
+    "pct",
+    "create",
+    "100",
+    busyboxTemplate,
+    "--rootfs",
+    "local:0.1",
+    "--onboot",
+    "1",
+    "--cpulimit",
+    "2",
+  );
+}, ["plain"]);
 
 async function get(path: string, ...options: string[]): Promise<unknown> {
   return JSON.parse(await must("pvesh", "get", path, "--output-format", "json", ...options));
@@ -73,13 +50,13 @@ const failures: [argv: string[], exit: number, stderr: string][] = [
 ];
 
 for (const [argv, exit, stderr] of failures)
-  proxmoxTest(`recorded: ${argv.join(" ")}`, async (t) => {
+  nodeTest(`recorded: ${argv.join(" ")}`, async (t) => {
     const result = await host.exec(argv);
     t.is(result.stderr, stderr);
     t.is(result.exitCode, exit);
   });
 
-proxmoxTest("nextid is a string, reserves nothing, and stays in the range of datacenter.cfg", async (t) => {
+nodeTest("nextid is a string, reserves nothing, and stays in the range of datacenter.cfg", async (t) => {
   t.is(await must("pvesh", "get", "/cluster/nextid"), "101");
   t.is(await get("/cluster/nextid"), "101");
   t.is(await get("/cluster/nextid", "--vmid", "777"), "777");
@@ -87,7 +64,7 @@ proxmoxTest("nextid is a string, reserves nothing, and stays in the range of dat
   t.is(await get("/cluster/nextid"), "500");
 });
 
-proxmoxTest("pvesh tells of the node, its guests, bridges and storages", async (t) => {
+nodeTest("pvesh tells of the node, its guests, bridges and storages", async (t) => {
   t.like(await get("/version"), { release: "9.2", version: "9.2.11" });
   t.regex(await must("pveversion"), /^pve-manager\/9\.2\.11\//);
   t.like(await get("/nodes/pve1/lxc/100/config"), {
@@ -107,7 +84,7 @@ proxmoxTest("pvesh tells of the node, its guests, bridges and storages", async (
   t.like(await get("/cluster/status"), [{ name: "pve1", local: 1, online: 1 }]);
 });
 
-proxmoxTest("pvesm and pveam print their tables", async (t) => {
+nodeTest("pvesm and pveam print their tables", async (t) => {
   const list = (await must("pvesm", "list", "local")).split("\n");
   t.is(list[0], "Volid                                Format  Type            Size VMID");
   t.regex(list[1] ?? "", /^local:100\/vm-100-disk-0\.raw {10}raw {5}rootdir {4}106954752 100$/);
@@ -130,30 +107,27 @@ proxmoxTest("pvesm and pveam print their tables", async (t) => {
   await must("pvesm", "free", "local:900/vm-900-disk-0.raw");
 });
 
-proxmoxTest(
-  "a template is downloaded from the mirror of the test, and its checksum is checked",
-  async (t) => {
-    const index =
-      "cd /var/lib/pve-manager/mirror && cp /var/lib/vz/template/cache/*.zst new_1_amd64.tar.zst && cp new_1_amd64.tar.zst bad_1_amd64.tar.zst && echo \"system new_1_amd64.tar.zst amd64 $(sha512sum <new_1_amd64.tar.zst | cut -d' ' -f1)\" >index && echo 'system bad_1_amd64.tar.zst amd64 00' >>index";
-    await must("sh", "-c", index);
-    t.is(await must("pveam", "update"), "update successful");
-    t.regex(
-      await must("pveam", "available", "--section", "system"),
-      /^system {10}new_1_amd64\.tar\.zst {42}amd64$/m,
-    );
-    t.is(
-      await must("pveam", "download", "local", "new_1_amd64.tar.zst"),
-      "calculating checksum...OK, checksum verified",
-    );
-    const again = await must("pveam", "download", "local", "new_1_amd64.tar.zst");
-    t.is(again, "calculating checksum of existing file...OK, got correct file already, no need to download");
-    const wrong = await host.exec(["pveam", "download", "local", "bad_1_amd64.tar.zst"]);
-    t.regex(wrong.stderr, /^checksum mismatch: got '[0-9a-f]{128}' != expect '00'$/);
-    t.regex((await host.exec(["pveam", "download", "local", "no"])).stderr, /\ntemplate: no such template$/);
-  },
-);
+nodeTest("a template is downloaded from the mirror of the test, and its checksum is checked", async (t) => {
+  const index =
+    "cd /var/lib/pve-manager/mirror && cp /var/lib/vz/template/cache/*.zst new_1_amd64.tar.zst && cp new_1_amd64.tar.zst bad_1_amd64.tar.zst && echo \"system new_1_amd64.tar.zst amd64 $(sha512sum <new_1_amd64.tar.zst | cut -d' ' -f1)\" >index && echo 'system bad_1_amd64.tar.zst amd64 00' >>index";
+  await must("sh", "-c", index);
+  t.is(await must("pveam", "update"), "update successful");
+  t.regex(
+    await must("pveam", "available", "--section", "system"),
+    /^system {10}new_1_amd64\.tar\.zst {42}amd64$/m,
+  );
+  t.is(
+    await must("pveam", "download", "local", "new_1_amd64.tar.zst"),
+    "calculating checksum...OK, checksum verified",
+  );
+  const again = await must("pveam", "download", "local", "new_1_amd64.tar.zst");
+  t.is(again, "calculating checksum of existing file...OK, got correct file already, no need to download");
+  const wrong = await host.exec(["pveam", "download", "local", "bad_1_amd64.tar.zst"]);
+  t.regex(wrong.stderr, /^checksum mismatch: got '[0-9a-f]{128}' != expect '00'$/);
+  t.regex((await host.exec(["pveam", "download", "local", "no"])).stderr, /\ntemplate: no such template$/);
+});
 
-proxmoxTest("a guest that HA manages is started by asking: it returns before it runs", async (t) => {
+nodeTest("a guest that HA manages is started by asking: it returns before it runs", async (t) => {
   await must("ha-manager", "add", "ct:100", "--state", "stopped");
   t.is(await must("ha-manager", "config"), "ct:100\n\tstate stopped\n");
   t.is(await must("pct", "start", "100"), "Requesting HA start for CT 100");
@@ -167,18 +141,18 @@ proxmoxTest("a guest that HA manages is started by asking: it returns before it 
   await must("ha-manager", "remove", "ct:100");
 });
 
-proxmoxTest("a rebooted node has its guests still, and starts those with onboot", async (t) => {
+nodeTest("a rebooted node has its guests still, and starts those with onboot", async (t) => {
   await host.reboot();
   t.is(await must("ls", "/etc/pve/lxc/"), "100.conf");
   await waitFor(async () => (await must("pct", "status", "100")) === "status: running" || undefined, {
     what: "the start on boot",
     timeoutMs: 20_000,
   });
-  const plain = await running.host("plain").exec(["sh", "-c", "command -v pct; ls /etc/pve"]);
+  const plain = await hosts.host("plain").exec(["sh", "-c", "command -v pct; ls /etc/pve"]);
   t.is(plain.stdout, "", "a host that is no Proxmox node has nothing of it");
 });
 
-proxmoxTest("a knob makes calls slow, another a storage full, another a call hang", async (t) => {
+nodeTest("a knob makes calls slow, another a storage full, another a call hang", async (t) => {
   await turnKnobs(host, { delayMs: 800, fullStorages: ["local2"], hang: ["pct list"] });
   const before = performance.now();
   await must("pct", "status", "100");

@@ -1,36 +1,14 @@
 // What create and set write, byte by byte as recorded.
-import test from "ava";
-import { startHosts, type TestHost, type TestHosts } from "../hosts/hosts.ts";
-import { busyboxTemplate, turnKnobs, whyNoProxmox } from "./nodes.ts";
+import { haveNode, host, nodeTest, pct } from "./node-test.ts";
+import { busyboxTemplate, turnKnobs } from "./nodes.ts";
 
-const reason = whyNoProxmox();
-const proxmoxTest = reason === undefined ? test.serial : test.serial.skip;
-if (reason !== undefined)
-  test("conf files are skipped where the stand-in's containers cannot run", (t) => {
-    t.log(reason);
-    t.pass();
-  });
-
-let running: TestHosts;
-let host: TestHost;
-
-if (reason === undefined) {
-  test.before(async () => {
-    running = await startHosts({ names: ["pve1"], proxmox: true });
-    host = running.host("pve1");
-  });
-  test.after.always(() => running?.stop());
-}
-
-async function pct(...args: string[]) {
-  return await host.exec(["pct", ...args]);
-}
+haveNode();
 
 async function conf(vmid: string): Promise<string> {
   return (await host.exec(["cat", `/etc/pve/lxc/${vmid}.conf`])).stdout;
 }
 
-proxmoxTest("create without an option writes the defaults, and tells what it did on stdout", async (t) => {
+nodeTest("create without an option writes the defaults, and tells what it did on stdout", async (t) => {
   const { exitCode, stdout, stderr } = await pct("create", "100", busyboxTemplate);
   t.is(stderr, "");
   t.is(exitCode, 0);
@@ -62,7 +40,7 @@ unprivileged: 1`,
   t.is(mode.stdout, "640");
 });
 
-proxmoxTest(
+nodeTest(
   "create sorts keys and parts, encodes the description, makes a MAC, keeps a given one",
   async (t) => {
     await host.exec(["mkdir", "-p", "/etc/network"]);
@@ -117,7 +95,7 @@ unprivileged: 1`,
   },
 );
 
-proxmoxTest("a bridge that does not exist passes create, and fails start", async (t) => {
+nodeTest("a bridge that does not exist passes create, and fails start", async (t) => {
   const created = await pct(
     ...["create", "102", busyboxTemplate, "--rootfs", "local:0.2", "--net0", "name=eth0,bridge=nobr"],
     ...["--unprivileged", "0", "--env", "A=1", "--entrypoint", "/bin/sh -c 'sleep 9'"],
@@ -133,7 +111,7 @@ proxmoxTest("a bridge that does not exist passes create, and fails start", async
   t.is(started.stderr, "bridge 'nobr' does not exist");
 });
 
-proxmoxTest("a description in a locale without UTF-8 is lost in silence", async (t) => {
+nodeTest("a description in a locale without UTF-8 is lost in silence", async (t) => {
   const { exitCode } = await host.exec(["pct", "set", "100", "--description", "é"], { env: { LC_ALL: "C" } });
   t.is(exitCode, 0);
   t.regex(await conf("100"), /^#%EF%BF%BD%EF%BF%BD$/m);
@@ -141,7 +119,7 @@ proxmoxTest("a description in a locale without UTF-8 is lost in silence", async 
   t.is((await pct("set", "100", "--delete", "description")).exitCode, 0);
 });
 
-proxmoxTest("the digest is the SHA-1 of the file, and each write of a conf raises its version", async (t) => {
+nodeTest("the digest is the SHA-1 of the file, and each write of a conf raises its version", async (t) => {
   const version = async () => {
     const list: { ids: Record<string, { version: number; node: string; type: string }> } = JSON.parse(
       (await host.exec(["cat", "/etc/pve/.vmlist"])).stdout,
@@ -155,7 +133,7 @@ proxmoxTest("the digest is the SHA-1 of the file, and each write of a conf raise
   t.true(Number((await version())?.version) > Number(before?.version));
 });
 
-proxmoxTest("set on a stopped container: volumes, unused ones, tags, MACs", async (t) => {
+nodeTest("set on a stopped container: volumes, unused ones, tags, MACs", async (t) => {
   const set = async (...options: string[]) => t.is((await pct("set", "100", ...options)).exitCode, 0);
   await set("--mp0", "local:0.1,mp=/data");
   await set("--mp0", "local2:0.1,mp=/data");
@@ -171,7 +149,7 @@ proxmoxTest("set on a stopped container: volumes, unused ones, tags, MACs", asyn
   t.is((await pct("set", "100", "--delete", "net5")).exitCode, 0);
 });
 
-proxmoxTest(
+nodeTest(
   "lines of a conf that cannot be read are warnings at exit 0, and go at the next write",
   async (t) => {
     const add =
@@ -192,7 +170,7 @@ proxmoxTest(
   },
 );
 
-proxmoxTest("with PVE 8, env is unknown and a container is privileged by default", async (t) => {
+nodeTest("with PVE 8, env is unknown and a container is privileged by default", async (t) => {
   await turnKnobs(host, { pveVersion: 8, warnings: ["a warning"] });
   const refused = await pct("create", "110", busyboxTemplate, "--env", "A=1");
   t.regex(refused.stderr, /^a warning\nUnknown option: env\n/);
@@ -201,7 +179,7 @@ proxmoxTest("with PVE 8, env is unknown and a container is privileged by default
   t.notRegex(await conf("110"), /unprivileged/);
 });
 
-proxmoxTest("destroy leaves nothing of the conf's volumes, and purge says what it does", async (t) => {
+nodeTest("destroy leaves nothing of the conf's volumes, and purge says what it does", async (t) => {
   t.is((await pct("set", "110", "--protection", "1")).exitCode, 0);
   t.is((await pct("destroy", "110", "--force", "1")).stderr, "can't remove CT 110 - protection mode enabled");
   t.is((await pct("set", "110", "--protection", "0")).exitCode, 0);

@@ -1,50 +1,11 @@
 // Tasks, locks, and what is left when pct or its worker is killed, as recorded.
-import test from "ava";
-import { startHosts, type TestHost, type TestHosts } from "../hosts/hosts.ts";
 import { waitFor } from "../hosts/wait.ts";
-import {
-  busyboxTemplate,
-  goOn,
-  killPaused,
-  type Stage,
-  turnKnobs,
-  waitForPause,
-  whyNoProxmox,
-} from "./nodes.ts";
+import { haveNode, host, must, nodeTest, pct, shell } from "./node-test.ts";
+import { busyboxTemplate, goOn, killPaused, type Stage, turnKnobs, waitForPause } from "./nodes.ts";
 
-const reason = whyNoProxmox();
-const proxmoxTest = reason === undefined ? test.serial : test.serial.skip;
-if (reason !== undefined)
-  test("killed calls of pct are skipped where the stand-in's containers cannot run", (t) => {
-    t.log(reason);
-    t.pass();
-  });
-
-let running: TestHosts;
-let host: TestHost;
-
-if (reason === undefined) {
-  test.before(async () => {
-    running = await startHosts({ names: ["pve1"], proxmox: true });
-    host = running.host("pve1");
-    await must("create", "100", busyboxTemplate, "--rootfs", "local:0.1");
-  });
-  test.after.always(() => running?.stop());
-}
-
-async function pct(...args: string[]) {
-  return await host.exec(["pct", ...args]);
-}
-
-async function must(...args: string[]): Promise<string> {
-  const { exitCode, stdout, stderr } = await pct(...args);
-  if (exitCode !== 0) throw new Error(`pct ${args.join(" ")}: ${exitCode} ${stdout} ${stderr}`);
-  return stdout;
-}
-
-async function shell(script: string): Promise<string> {
-  return (await host.exec(["sh", "-c", script])).stdout;
-}
+haveNode(async () => {
+  await must("pct", "create", "100", busyboxTemplate, "--rootfs", "local:0.1");
+});
 
 /** Runs pct until it is at the stage, and gives back who waits there and its end. */
 async function runUntil(stage: Stage, ...args: string[]) {
@@ -59,11 +20,11 @@ async function waitUntil(what: string, ask: () => Promise<boolean>): Promise<voi
   await waitFor(async () => (await ask()) || undefined, { what, timeoutMs: 15_000 });
 }
 
-proxmoxTest(
+nodeTest(
   "a task has a UPID, a log with its end, a line in active and two in the cluster's log",
   async (t) => {
-    await must("start", "100");
-    await must("stop", "100");
+    await must("pct", "start", "100");
+    await must("pct", "stop", "100");
     const [last = "", first = ""] = (await shell("cat /var/log/pve/tasks/active")).split("\n");
     const pattern =
       /^(UPID:pve1:[0-9A-F]{8}:[0-9A-F]{8}:[0-9A-F]{7}([0-9A-F]):vz(?:start|stop):100:root@pam:) 1 [0-9A-F]{8} OK$/;
@@ -81,7 +42,7 @@ proxmoxTest(
   },
 );
 
-proxmoxTest(
+nodeTest(
   "create killed with its worker at an unpacking leaves lock, volume, mount and loop device",
   async (t) => {
     const { paused, end } = await runUntil(
@@ -99,11 +60,11 @@ proxmoxTest(
     t.regex(await shell("cat /proc/mounts"), / \/var\/lib\/lxc\/300\/rootfs /);
     t.is((await pct("create", "300", busyboxTemplate)).stderr, "CT 300 already exists on node 'pve1'");
     t.is((await pct("destroy", "300", "--force")).stderr, "CT is locked (create)");
-    t.is(await must("status", "300"), "status: stopped");
+    t.is(await must("pct", "status", "300"), "status: stopped");
 
     await shell("umount -R /var/lib/lxc/300/rootfs");
-    await must("unlock", "300");
-    await must("destroy", "300", "--destroy-unreferenced-disks", "1", "--purge", "1");
+    await must("pct", "unlock", "300");
+    await must("pct", "destroy", "300", "--destroy-unreferenced-disks", "1", "--purge", "1");
     t.is(
       await shell("ls /etc/pve/lxc/ /var/lib/vz/images; losetup --noheadings --list | grep vm-300"),
       "/etc/pve/lxc/:\n100.conf\n\n/var/lib/vz/images:\n100",
@@ -111,7 +72,7 @@ proxmoxTest(
   },
 );
 
-proxmoxTest("create whose pct alone is killed dies at its next line, and undoes nothing", async (t) => {
+nodeTest("create whose pct alone is killed dies at its next line, and undoes nothing", async (t) => {
   const { paused, end } = await runUntil(
     "create.volume",
     "create",
@@ -127,13 +88,13 @@ proxmoxTest("create whose pct alone is killed dies at its next line, and undoes 
   t.is(await shell("cat /etc/pve/lxc/300.conf"), "lock: create");
   t.is(await shell("ls /var/lib/vz/images/300"), "vm-300-disk-0.raw");
   await shell("umount -R /var/lib/lxc/300/rootfs");
-  await must("unlock", "300");
-  await must("destroy", "300");
+  await must("pct", "unlock", "300");
+  await must("pct", "destroy", "300");
   t.is(await shell("ls /var/lib/vz/images/300"), "vm-300-disk-0.raw", "an orphan: the conf did not name it");
   t.is(await shell("pvesm free local:300/vm-300-disk-0.raw"), "Removed volume 'local:300/vm-300-disk-0.raw'");
 });
 
-proxmoxTest("create that gets TERM undoes what it did", async (t) => {
+nodeTest("create that gets TERM undoes what it did", async (t) => {
   const { paused, end } = await runUntil(
     "create.unpacking",
     "create",
@@ -152,22 +113,22 @@ proxmoxTest("create that gets TERM undoes what it did", async (t) => {
   );
 });
 
-proxmoxTest("start whose pct is killed starts all the same", async (t) => {
+nodeTest("start whose pct is killed starts all the same", async (t) => {
   const { paused, end } = await runUntil("start.early", "start", "100");
   await killPaused(host, paused, "pct");
   await end;
   await goOn(host, "start.early");
-  await waitUntil("the start", async () => (await must("status", "100")) === "status: running");
+  await waitUntil("the start", async () => (await must("pct", "status", "100")) === "status: running");
   t.is((await pct("start", "100")).stderr, "CT 100 already running");
 });
 
-proxmoxTest(
+nodeTest(
   "while a shutdown waits it has the flock: stop gives up after 10 s, reading verbs answer",
   async (t) => {
     const { paused, end } = await runUntil("shutdown.waiting", "shutdown", "100");
     await killPaused(host, paused, "pct");
     await end;
-    t.is(await must("status", "100"), "status: running");
+    t.is(await must("pct", "status", "100"), "status: running");
     const before = performance.now();
     const { exitCode, stdout, stderr } = await pct("stop", "100");
     t.true(performance.now() - before > 10_000);
@@ -177,11 +138,11 @@ proxmoxTest(
     const overruled = await pct("stop", "100", "--overrule-shutdown", "1");
     t.is(overruled.exitCode, 0);
     t.regex(overruled.stdout, /^overruled vzshutdown tasks: UPID:pve1:.*:vzshutdown:100:root@pam:$/m);
-    t.is(await must("status", "100"), "status: stopped");
+    t.is(await must("pct", "status", "100"), "status: stopped");
   },
 );
 
-proxmoxTest("a set that makes a volume and is killed leaves an orphan, which rescan finds", async (t) => {
+nodeTest("a set that makes a volume and is killed leaves an orphan, which rescan finds", async (t) => {
   await turnKnobs(host, { pauseAt: ["set.volume"] });
   const end = pct("set", "100", "--mp0", "local:0.1,mp=/data");
   const paused = await waitForPause(host, "set.volume");
@@ -189,11 +150,11 @@ proxmoxTest("a set that makes a volume and is killed leaves an orphan, which res
   await shell(`kill -9 ${paused.worker}`);
   await end;
   t.notRegex(await shell("cat /etc/pve/lxc/100.conf"), /mp0/);
-  await must("rescan", "--vmid", "100");
+  await must("pct", "rescan", "--vmid", "100");
   t.regex(await shell("cat /etc/pve/lxc/100.conf"), /^unused0: local:100\/vm-100-disk-1\.raw$/m);
 });
 
-proxmoxTest(
+nodeTest(
   "destroy killed after the volumes leaves the conf unlocked, and destroy again ends it",
   async (t) => {
     const { paused, end } = await runUntil("destroy.volumes", "destroy", "100");
@@ -208,7 +169,7 @@ proxmoxTest(
   },
 );
 
-proxmoxTest("two creates of one VMID: one makes it, the other is told that it exists", async (t) => {
+nodeTest("two creates of one VMID: one makes it, the other is told that it exists", async (t) => {
   const create = () => pct("create", "201", busyboxTemplate, "--rootfs", "local:0.1");
   const results = await Promise.all([create(), create()]);
   t.deepEqual(results.map(({ exitCode }) => exitCode === 0).sort(), [false, true]);

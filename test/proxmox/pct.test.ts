@@ -1,33 +1,10 @@
 // The stand-in against what the real pct was seen to do: the texts here are recorded ones, not its own output.
-import test from "ava";
-import { startHosts, type TestHost, type TestHosts } from "../hosts/hosts.ts";
-import { busyboxTemplate, whyNoProxmox } from "./nodes.ts";
+import { haveNode, host, must, nodeTest, pct } from "./node-test.ts";
+import { busyboxTemplate } from "./nodes.ts";
 
-const reason = whyNoProxmox();
-const proxmoxTest = reason === undefined ? test.serial : test.serial.skip;
-if (reason !== undefined)
-  test("the stand-in for Proxmox is skipped where its containers cannot run", (t) => {
-    t.log(reason);
-    t.pass();
-  });
-
-let running: TestHosts;
-let host: TestHost;
-
-if (reason === undefined) {
-  test.before(async () => {
-    running = await startHosts({ names: ["pve1"], proxmox: true });
-    host = running.host("pve1");
-    const create = ["create", "100", busyboxTemplate, "--rootfs", "local:0.1"];
-    const { exitCode, stderr } = await pct(...create);
-    if (exitCode !== 0) throw new Error(stderr);
-  });
-  test.after.always(() => running?.stop());
-}
-
-async function pct(...args: string[]) {
-  return await host.exec(["pct", ...args]);
-}
+haveNode(async () => {
+  await must("pct", "create", "100", busyboxTemplate, "--rootfs", "local:0.1");
+});
 
 const noConf = "Configuration file 'nodes/pve1/lxc/555.conf' does not exist";
 const badParameter = "400 Parameter verification failed.\n";
@@ -186,13 +163,13 @@ const refusals: [argv: string[], exit: number, stderr: string][] = [
 ];
 
 for (const [argv, exit, stderr] of refusals)
-  proxmoxTest(`refused: pct ${argv.join(" ")}`, async (t) => {
+  nodeTest(`refused: pct ${argv.join(" ")}`, async (t) => {
     const result = await pct(...argv);
     t.is(result.stderr.slice(0, stderr.length), stderr);
     t.is(result.exitCode, exit);
   });
 
-proxmoxTest("what was refused left no volume, mount or conf behind", async (t) => {
+nodeTest("what was refused left no volume, mount or conf behind", async (t) => {
   const { stdout } = await host.exec([
     "sh",
     "-c",
@@ -202,7 +179,7 @@ proxmoxTest("what was refused left no volume, mount or conf behind", async (t) =
 });
 
 for (const word of ["backup", "create"])
-  proxmoxTest(`with lock: ${word}, what changes is refused and what reads is not`, async (t) => {
+  nodeTest(`with lock: ${word}, what changes is refused and what reads is not`, async (t) => {
     t.is((await pct("set", "100", "--lock", word)).exitCode, 0);
     for (const argv of [
       ["start"],
