@@ -95,7 +95,7 @@ self=$0
 [ ! -h "$self" ] || self=$(readlink -f "$self")
 lib=\${self%/*}/lib/nexcage
 unset NODE_OPTIONS
-exec "$lib/node" "$lib/${name}.cjs" "$@"
+exec "$lib/node" --min-semi-space-size=16 --v8-pool-size=1 "$lib/${name}.cjs" "$@"
 `,
     { mode: 0o755 },
   );
