@@ -62,6 +62,8 @@ export interface Backend {
   readonly name: BackendName;
   /** What a container is that we made and it has no trace of: `stopped`, its files are ours; or `gone`. */
   readonly untraced: "stopped" | "gone";
+  /** Where `kill` with one of these has to end the container, or has failed; none where that is the container's affair. */
+  readonly endingSignals?: ReadonlySet<string>;
   /** Whether it works here, and why not. */
   features(): Promise<Features["backends"][number]>;
 

@@ -141,7 +141,7 @@ export class GuestChanges {
   async thaw(vmid: number): Promise<void> {
     const { path, thawed } = freezerOf(vmid);
     await writeFile(path, thawed).catch((error: unknown) => {
-      if (!hasCode(error, "ENOENT")) throw error;
+      if (!hasCode(error, "ENOENT", "ENODEV")) throw error; // it has just ended
     });
   }
 

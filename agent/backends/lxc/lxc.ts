@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Features, LogLine, ProcessInfo } from "../../../shared/container.ts";
-import { hasCode, NexcageError } from "../../../shared/errors.ts";
+import { NexcageError } from "../../../shared/errors.ts";
 import type { ContainerId } from "../../../shared/ids.ts";
 import { type ContainerSpec, specDigest } from "../../../shared/spec.ts";
 import type { ImageStore } from "../../images/store.ts";
@@ -36,6 +36,7 @@ import {
   runningVmids,
   statusOf,
 } from "./guests.ts";
+import { commandsInside, endingSignals, killInside, sendToAll, tryInTurn } from "./kill.ts";
 import { withMark } from "./mark.ts";
 import { changedOptions, optionsOf, toArguments } from "./options.ts";
 import { workersOf } from "./pct.ts";
@@ -59,6 +60,7 @@ const leftoverTimeoutMs = 120_000;
 export class LxcBackend implements Backend {
   readonly name = "lxc";
   readonly untraced = "gone";
+  readonly endingSignals = endingSignals;
   readonly #options: LxcOptions;
   readonly #guests: GuestChanges;
 
@@ -140,10 +142,24 @@ export class LxcBackend implements Backend {
 
   async kill(id: ContainerId, signal: string, { all }: { all: boolean }): Promise<void> {
     const { vmid } = this.#require(id);
-    const pids = all ? processesOfGuest(vmid) : [initOf(vmid)].filter((pid) => pid > 0);
-    const sent = pids.filter((pid) => sendSignal(pid, signal));
-    this.#options.log.debug({ containerId: id, vmid, signal, pids: sent }, "signal sent to pids of the host");
-    if (sent.length === 0) throw new NexcageError("CONTAINER_NOT_RUNNING", `container ${id} is not running`);
+    const hasStopped = (): boolean => !runningVmids().has(vmid);
+    if (hasStopped()) throw new NexcageError("CONTAINER_NOT_RUNNING", `container ${id} is not running`);
+    const init = initOf(vmid);
+    const pids = all ? processesOfGuest(vmid) : [init];
+    const onHost = { way: `kill(2) of ${pids.join(" ")}`, send: async () => sendToAll(pids, signal) };
+    const inside = all
+      ? []
+      : commandsInside(signal).map((words) => ({
+          way: words.join(" "),
+          send: async () => await killInside(vmid, words),
+        }));
+    await tryInTurn([onHost, ...inside], {
+      what: `${signal} to container ${id}`,
+      hasStopped,
+      log: (attempt) =>
+        this.#options.log.debug({ containerId: id, vmid, signal, ...attempt }, "attempt to send a signal"),
+    });
+    if (signal === "SIGKILL") await this.#guests.thaw(vmid); // what is frozen dies no earlier
   }
 
   async shutdown(id: ContainerId, { gracePeriodMs }: { gracePeriodMs: number }): Promise<void> {
@@ -285,16 +301,5 @@ export class LxcBackend implements Backend {
       throw new NexcageError("SPEC_REFUSED", "bundle: lxc makes no container from a bundle");
     const images = await this.#options.images();
     return await templateArchive(await images.rootfs(source.digest), { signal });
-  }
-}
-
-/** False where there is no such process any more. */
-function sendSignal(pid: number, signal: string): boolean {
-  try {
-    process.kill(pid, signal);
-    return true;
-  } catch (error) {
-    if (hasCode(error, "ESRCH")) return false;
-    throw error;
   }
 }
