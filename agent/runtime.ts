@@ -124,7 +124,8 @@ export async function openRuntime(dependencies: RuntimeDependencies, { signal }:
   const { paths, backends, hostname, lockFile } = dependencies;
   const journal = await openJournal({ ...dependencies, signal });
   const records = openRecords(paths);
-  const inspector = openInspector({ ...dependencies, records });
+  const isUnfinished = (id: ContainerId): boolean => journal.unfinished(id).length > 0;
+  const inspector = openInspector({ ...dependencies, records, isUnfinished });
   const parts: Parts = { ...dependencies, journal, records, inspector };
   const prune = coalesce(() => pruneImages(parts));
   await recoverAll(parts, { signal });

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from "node:stream";
 import type { Exit, Features, LogLine, ProcessInfo } from "../../shared/container.ts";
-import type { ContainerId } from "../../shared/ids.ts";
+import type { ContainerId, Digest } from "../../shared/ids.ts";
 import type { Status } from "../../shared/oci.ts";
 import type { Params } from "../../shared/protocol.ts";
 import type { BackendName, ContainerSpec } from "../../shared/spec.ts";
@@ -18,7 +18,12 @@ export type Live = {
   unwatched?: boolean | undefined;
   /** What the backend calls it, for its state. */
   annotations?: Readonly<Record<string, string>> | undefined;
+  /** What so is known of one that has come from another host. */
+  kept?: Kept | undefined;
 };
+
+/** Whose a container is and what it was made from, where its backend keeps that beside it. */
+export type Kept = { fleet?: string | undefined; spec: ContainerSpec; digest: Digest };
 
 export type CreateOptions = {
   /** `new` files, or over those that it had before. */
@@ -78,10 +83,10 @@ export interface Backend {
   waitForEnd(id: ContainerId, options: Waiting & { timeoutMs: number }): Promise<boolean>;
 
   /**
-   * Refuses what `create` would refuse, and touches nothing.
+   * Refuses what `create` would refuse, and touches nothing. `wasHere`: it had a record here, and is gone.
    * @throws {NexcageError} `BACKEND_UNAVAILABLE`, `IMAGE_MISSING`, `BUNDLE_INVALID`, `SPEC_REFUSED`
    */
-  check(spec: ContainerSpec, options: Waiting): Promise<void>;
+  check(spec: ContainerSpec, options: Waiting & { wasHere: boolean }): Promise<void>;
   /**
    * Makes a container that waits for its start. When this fails what it made is gone, but not the kept files.
    * @throws {NexcageError} what `check` throws, `DISK_FULL`, `TIMED_OUT`, `RUNTIME_FAILED`

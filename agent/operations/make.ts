@@ -13,12 +13,13 @@ export type MakeOptions = ChangeOptions & { start?: boolean | undefined };
 export function createContainer(parts: Parts, spec: ContainerSpec, options: MakeOptions): Promise<Change> {
   const { id } = spec;
   return operate(parts, { kind: "create", id }, options, async (attempt) => {
-    const { inspector, backends } = parts;
+    const { inspector, backends, records } = parts;
     if ((await inspector.find(id)) !== undefined)
       throw new NexcageError("CONTAINER_EXISTS", `container ${id} already exists`, {
         hint: `to see it: nexcage-agent state ${id}`,
       });
-    await requireBackend(backends, spec.runtime).check(spec, options);
+    const wasHere = records.read(id) !== undefined;
+    await requireBackend(backends, spec.runtime).check(spec, { ...options, wasHere });
     await attempt.begin();
     return await makeNew(parts, spec, options, attempt);
   });
@@ -28,10 +29,11 @@ export function createContainer(parts: Parts, spec: ContainerSpec, options: Make
 export function replaceContainer(parts: Parts, spec: ContainerSpec, options: MakeOptions): Promise<Change> {
   const { id } = spec;
   return operate(parts, { kind: "replace", id }, options, async (attempt) => {
-    const { inspector, backends, log } = parts;
+    const { inspector, backends, log, records } = parts;
     const isThere = (await inspector.find(id)) !== undefined;
     const old = isThere ? await requireSubject(parts, id, options) : undefined;
-    await requireBackend(backends, spec.runtime).check(spec, options);
+    const wasHere = !isThere && records.read(id) !== undefined;
+    await requireBackend(backends, spec.runtime).check(spec, { ...options, wasHere });
     await old?.backend.checkRemoval?.(id);
     const wasRunning = old?.before.state.status === "running";
     await attempt.begin({ wasRunning });

@@ -23,8 +23,8 @@ export async function requireSubject(
   id: ContainerId,
   { fleet }: { fleet?: string | undefined },
 ): Promise<Subject> {
-  const record = records.read(id);
   const before = await inspector.settled(id);
+  const record = records.read(id);
   requireOwner(before, fleet);
   return { id, backend: requireBackend(backends, before.backend), before, record };
 }

@@ -14,11 +14,11 @@ import { readStorages, type Storage, templateFolder } from "./storages.ts";
  */
 export function requireGuestPossible(
   spec: ContainerSpec,
-  { aside }: { aside: Guest | undefined },
+  { aside, wasHere }: { aside: Guest | undefined; wasHere: boolean },
 ): { storage: string; aside: Guest | undefined } {
   requireMappable(spec);
   requireQuorum();
-  requireNotMigrated(spec);
+  requireNotMigrated(spec, { wasHere });
   const storages = readStorages(nodeName());
   if (spec.source.kind === "template") requireTemplate(spec.source.volume, storages);
   requireBridges(spec);
@@ -40,15 +40,17 @@ function requireQuorum(): void {
 }
 
 /** What Proxmox has migrated runs on another node: a second one must not come beside it. */
-function requireNotMigrated({ id }: ContainerSpec): void {
-  const node = nodeName();
-  const moved = readGuestsElsewhere().find(({ mark }) => mark?.id === id && mark.node === node);
+function requireNotMigrated({ id }: ContainerSpec, { wasHere }: { wasHere: boolean }): void {
+  const here = nodeName();
+  const isFromHere = ({ mark, node }: Guest & { node: string }): boolean =>
+    mark?.id === id && (mark.node === here || (wasHere && mark.node !== node));
+  const moved = readGuestsElsewhere().find(isFromHere);
   if (moved === undefined) return;
   throw new NexcageError(
     "CONTAINER_EXISTS",
-    `${id} was migrated from ${node} to ${moved.node}, as ${moved.vmid}`,
+    `${id} was migrated from ${here} to ${moved.node}, as ${moved.vmid}`,
     {
-      hint: `migrate it back, on ${moved.node}: pct migrate ${moved.vmid} ${node}`,
+      hint: `name its new host in the fleet, or migrate it back, on ${moved.node}: pct migrate ${moved.vmid} ${here}`,
     },
   );
 }

@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { asNexcageError, hasCode, NexcageError } from "../../../shared/errors.ts";
 import type { ContainerId } from "../../../shared/ids.ts";
-import { type ContainerSpec, defaultRootfsBytes, specDigest } from "../../../shared/spec.ts";
+import { type ContainerSpec, defaultRootfsBytes } from "../../../shared/spec.ts";
 import type { Log } from "../../log.ts";
 import type { Paths } from "../../paths.ts";
 import type { LockFile } from "../../state/lock.ts";
@@ -18,7 +18,7 @@ import {
   runningVmids,
   takenVmids,
 } from "./guests.ts";
-import { formatMark } from "./mark.ts";
+import { formatMark, markOf } from "./mark.ts";
 import { optionsOf, rawLinesOf, toArguments } from "./options.ts";
 import { pct } from "./pct.ts";
 import { writeRawLines } from "./raw-lines.ts";
@@ -42,17 +42,16 @@ export class GuestChanges {
     const { paths, log } = this.#options;
     const { signal, onStep, fleet } = options;
     const { id } = spec;
-    const facts = requireGuestPossible(spec, { aside: findGuest(id, { aside: true }) });
+    const facts = requireGuestPossible(spec, { aside: findGuest(id, { aside: true }), wasHere: false });
     // One at a time on a storage: Proxmox's own lock on it times out where several want it.
     const storageLock = join(paths.lock, `storage-${facts.storage}`);
     await using _lock = await this.#options.lockFile(storageLock, { wait: true, signal });
     const macs = facts.aside === undefined ? new Map<string, string>() : macsOf(facts.aside);
-    const mark = { id, node: nodeName(), digest: specDigest(spec), ...(fleet !== undefined && { fleet }) };
     const rootfs = `${facts.storage}:${(spec.proxmox?.rootfsBytes ?? defaultRootfsBytes) / 1024 ** 3}`;
     const words = [
       template,
       ...toArguments(optionsOf(spec, { macs })),
-      ...["--description", formatMark(mark)],
+      ...["--description", formatMark(markOf(spec, { fleet, node: nodeName() }))],
       ...["--rootfs", spec.readOnly === true ? `${rootfs},ro=1` : rootfs],
       ...["--unprivileged", spec.proxmox?.unprivileged === false ? "0" : "1"],
       ...(spec.source.kind === "image" ? ["--ostype", "unmanaged"] : []),

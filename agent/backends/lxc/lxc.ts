@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import type { Features, LogLine, ProcessInfo } from "../../../shared/container.ts";
 import { NexcageError } from "../../../shared/errors.ts";
 import type { ContainerId } from "../../../shared/ids.ts";
-import { type ContainerSpec, specDigest } from "../../../shared/spec.ts";
+import type { ContainerSpec } from "../../../shared/spec.ts";
 import type { ImageStore } from "../../images/store.ts";
 import type { Log } from "../../log.ts";
 import type { Paths } from "../../paths.ts";
@@ -30,6 +30,7 @@ import {
   type Guest,
   initOf,
   macsOf,
+  nodeName,
   processesOfGuest,
   readGuest,
   readGuests,
@@ -37,7 +38,7 @@ import {
   statusOf,
 } from "./guests.ts";
 import { commandsInside, endingSignals, killInside, sendToAll, tryInTurn } from "./kill.ts";
-import { withMark } from "./mark.ts";
+import { keptOf, markOf, withMark } from "./mark.ts";
 import { changedOptions, optionsOf, toArguments } from "./options.ts";
 import { workersOf } from "./pct.ts";
 import { templateArchive } from "./template-archive.ts";
@@ -108,10 +109,10 @@ export class LxcBackend implements Backend {
     return await waitUntil(hasEnded, { timeoutMs, signal });
   }
 
-  async check(spec: ContainerSpec): Promise<void> {
+  async check(spec: ContainerSpec, { wasHere }: { wasHere: boolean }): Promise<void> {
     const { available, reason = "" } = await this.features();
     if (!available) throw new NexcageError("BACKEND_UNAVAILABLE", reason);
-    requireGuestPossible(spec, { aside: findGuest(spec.id) });
+    requireGuestPossible(spec, { aside: findGuest(spec.id), wasHere });
     if (spec.source.kind === "image") await (await this.#options.images()).rootfs(spec.source.digest);
   }
 
@@ -121,7 +122,7 @@ export class LxcBackend implements Backend {
       return;
     }
     await options.onStep("preparing");
-    await this.check(spec);
+    await this.check(spec, { wasHere: false });
     await this.#guests.removeHalfMade(spec.id);
     const template = await this.#template(spec, options);
     await this.#guests.create(spec, template, options);
@@ -227,7 +228,7 @@ export class LxcBackend implements Backend {
 
   async update(spec: ContainerSpec, { before }: UpdateOptions): Promise<void> {
     const guest = this.#require(spec.id);
-    const { vmid, config, mark } = guest;
+    const { vmid, config } = guest;
     const macs = macsOf(guest);
     await this.#guests.unlocked(vmid);
     const wanted = optionsOf(spec, { macs });
@@ -235,7 +236,8 @@ export class LxcBackend implements Backend {
       before === undefined ? new Map() : optionsOf(before, { macs }),
       wanted,
     );
-    set.set("description", withMark(config.description, { ...mark, id: spec.id, digest: specDigest(spec) }));
+    const mark = markOf(spec, { fleet: guest.mark?.fleet, node: nodeName() });
+    set.set("description", withMark(config.description, mark));
     const removal = remove.length === 0 ? [] : ["--delete", remove.join(",")];
     await this.#guests.run(["set", vmid, ...toArguments(set), ...removal]);
     await this.#guests.grow(spec, vmid);
@@ -273,6 +275,7 @@ export class LxcBackend implements Backend {
     return {
       ...statusOf(guest, { running, hasRun }),
       annotations: { "io.nexcage.vmid": String(guest.vmid) },
+      kept: guest.mark === undefined ? undefined : keptOf(guest.mark, guest.config),
     };
   }
 

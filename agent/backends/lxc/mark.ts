@@ -1,5 +1,8 @@
 import * as z from "zod";
 import { ContainerId, Digest } from "../../../shared/ids.ts";
+import { ContainerSpec, specDigest } from "../../../shared/spec.ts";
+import type { Kept } from "../backend.ts";
+import type { GuestConfig } from "./guest-config.ts";
 
 /** What makes a guest ours. It stands in the guest's description, and so goes with it when Proxmox migrates it. */
 export const Mark = z.object({
@@ -10,10 +13,47 @@ export const Mark = z.object({
   digest: Digest,
   /** Put aside by a replacement: it comes back when that fails, or goes. */
   aside: z.literal(true).optional(),
+  /** The rest of its spec: another node to which it is migrated has no record of it. One of a newer agent may differ. */
+  spec: z.unknown().optional(),
 });
 export type Mark = z.infer<typeof Mark>;
 
+/** What stands elsewhere in the configuration, and is not for everyone who reads a description. */
+const KeptSpec = ContainerSpec.omit({ id: true, environment: true });
+/** pct(1): a description has 8192 characters at most, and is not ours alone. */
+const keptSpecLength = 4096;
+
 const word = "nexcage: ";
+
+/** The mark of a container that is made from a spec. Pure. */
+export function markOf(
+  spec: ContainerSpec,
+  { fleet, node }: { fleet: string | undefined; node: string },
+): Mark {
+  const { id, environment: _, ...rest } = spec;
+  const isShort = JSON.stringify(rest).length <= keptSpecLength;
+  return {
+    ...{ id, node, digest: specDigest(spec) },
+    ...(fleet !== undefined && { fleet }),
+    ...(isShort && { spec: rest }),
+  };
+}
+
+/** What a mark and the configuration that it stands in know of a container; undefined where that is not all. Pure. */
+export function keptOf({ id, fleet, digest, spec }: Mark, { raw }: GuestConfig): Kept | undefined {
+  const rest = KeptSpec.safeParse(spec);
+  if (!rest.success) return undefined;
+  const variables = raw
+    .filter(({ key }) => key === "lxc.environment.runtime")
+    .map(({ value }): [string, string] => {
+      const end = value.indexOf("=");
+      return [value.slice(0, end), value.slice(end + 1)];
+    });
+  const environment = variables.length > 0 && { environment: Object.fromEntries(variables) };
+  const whole = ContainerSpec.safeParse({ ...rest.data, id, ...environment });
+  if (!whole.success) return undefined;
+  return { spec: whole.data, digest, ...(fleet !== undefined && { fleet }) };
+}
 
 /** A description's line that says whose the guest is. Pure. */
 export function formatMark(mark: Mark): string {
