@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
@@ -54,7 +53,7 @@ export async function composeRuntime(
       lockFile,
       hostname: hostname(),
       now: () => new Date(),
-      newId: () => `${process.pid}-${randomBytes(6).toString("hex")}`,
+      newId: () => `${process.pid}-${Date.now().toString(36)}`, // node:crypto is dear to load
       log,
     },
     { signal },

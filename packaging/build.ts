@@ -6,7 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, linkSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type BuildOptions, build } from "esbuild";
+import { type BuildOptions, build, type PluginBuild } from "esbuild";
 import { warmUp } from "./warm-up.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -21,7 +21,6 @@ const common: BuildOptions = {
   target: "node24",
   format: "cjs",
   minify: true,
-  keepNames: true,
   legalComments: "none",
   logLevel: "warning",
 };
@@ -33,14 +32,22 @@ for (const [name, entry] of [
     ...common,
     entryPoints: [join(root, entry)],
     outfile: join(lib, `${name}.js`),
-    banner: { js: 'const __import_meta_url = require("node:url").pathToFileURL(__filename).href;' },
+    banner: {
+      js: `(function (require, module, exports, __filename, __dirname) {
+const __import_meta_url = require("node:url").pathToFileURL(__filename).href;`,
+    },
+    footer: { js: "})" },
     define: {
       "import.meta.url": "__import_meta_url",
       "import.meta.dirname": "__dirname",
       "import.meta.filename": "__filename",
     },
     external: ["cpu-features", "*.node"],
-    alias: { koffi: join(root, "packaging/koffi-native.ts") },
+    alias: {
+      koffi: join(root, "packaging/koffi-native.ts"),
+      "string-width": join(root, "packaging/string-width.ts"),
+    },
+    plugins: [{ name: "leave-out-unused", setup: leaveOutUnused }],
   });
   await build({
     ...common,
@@ -63,6 +70,11 @@ if (native === undefined) writeStart("nexcage-agent");
 else share(join(native, "nexcage-agent"), join(dist, "nexcage-agent"));
 await warmUp(lib, { isSealed: native !== undefined });
 console.log(`built ${dist}`);
+
+/** What ssh2 loads with itself and nexcage never calls: a server, key making, and agents that load https. */
+function leaveOutUnused({ onLoad }: PluginBuild): void {
+  onLoad({ filter: /ssh2\/lib\/(http-agents|keygen|server)\.js$/ }, () => ({ contents: "" }));
+}
 
 /** A hard link where the file system allows one: Node alone is 130 MB. */
 function share(from: string, to: string): void {

@@ -3,7 +3,7 @@ import { isBuiltin } from "node:module";
 import { dirname } from "node:path";
 import { constants, Script } from "node:vm";
 
-/** A program in one CommonJS file, compiled and not yet run. */
+/** A program in one file that is a function of what CommonJS gives to a module; compiled and not yet run. */
 export type Bundle = {
   /** Runs it; `require` is for what is not in it. */
   run(require: NodeJS.Require): void;
@@ -14,8 +14,7 @@ export type Bundle = {
 /** @param code from `Bundle.code` of this bundle; V8 refuses that of another version, and compiles again */
 export function loadBundle(file: string, code?: Buffer): Bundle {
   // esbuild writes ASCII, so that this reading needs no decoding.
-  const source = readFileSync(file, "latin1");
-  const script = new Script(`(function (require, module, exports, __filename, __dirname) {${source}\n})`, {
+  const script = new Script(readFileSync(file, "latin1"), {
     filename: file,
     ...(code && { cachedData: code }),
     importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,

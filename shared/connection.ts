@@ -23,7 +23,9 @@ export function openConnection(options: {
 }): MessageConnection {
   const { input, output, guard, onEnd } = options;
   const connection = createMessageConnection(
-    new StreamMessageReader(input.pipe(guard)),
+    new StreamMessageReader(input.pipe(guard), {
+      contentTypeDecoder: { name: "utf-8", decode: decodeFrame },
+    }),
     new StreamMessageWriter(output, { contentTypeEncoder: { name: "utf-8", encode: encodeFrame } }),
   );
   let ended = false;
@@ -45,6 +47,11 @@ export function openConnection(options: {
   connection.onError(([error]) => fail(error));
   connection.onClose(() => end(undefined));
   return connection;
+}
+
+/** vscode-jsonrpc's own makes a TextDecoder for each message, which is dear to begin with. */
+async function decodeFrame(frame: Uint8Array): Promise<Message> {
+  return JSON.parse(Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength).toString());
 }
 
 async function encodeFrame(message: Message): Promise<Uint8Array> {

@@ -10,13 +10,12 @@ import { schema } from "./schema.ts";
  * @throws {NexcageError} `USAGE` for what is none, and whatever the command throws
  */
 export async function runCommandLine(words: string[]): Promise<number> {
-  let status: number | undefined;
   const add = (to: ReturnType<typeof yargs>, commands: Command[]) => {
     for (const { run, ...module } of commands)
       to.command({
         ...module,
-        handler: async (argv) => {
-          status = (await run(argv)) ?? 0;
+        handler(argv) {
+          throw new Chosen(() => run(argv));
         },
       });
     return to;
@@ -46,7 +45,9 @@ export async function runCommandLine(words: string[]): Promise<number> {
   add(parser, [schema]);
   try {
     await parser.parseAsync(words);
+    return 0;
   } catch (error) {
+    if (error instanceof Chosen) return (await error.run()) ?? 0;
     if (error instanceof NexcageError || !isUsageError(error)) throw error;
     throw new NexcageError("USAGE", lowerFirst(error.message.replaceAll(/\s*\n\s*/g, " ")), {
       hint: `nexcage ${words
@@ -55,7 +56,19 @@ export async function runCommandLine(words: string[]): Promise<number> {
         .join(" ")} --help`.replace("  ", " "),
     });
   }
-  return status ?? 0;
+}
+
+/**
+ * What ends yargs's part as soon as it knows the command: once a handler has run it composes the help text, which
+ * takes longer than most commands need to connect.
+ */
+class Chosen extends Error {
+  readonly run: () => ReturnType<Command["run"]>;
+
+  constructor(run: Chosen["run"]) {
+    super("a command was chosen");
+    this.run = run;
+  }
 }
 
 /** yargs throws its own complaints as YError, or as a plain Error from `strict` and `demandCommand`. */
