@@ -3,7 +3,7 @@ import type { Change, Features, LockHolder, LogLine, Observed, ProcessInfo } fro
 import { NexcageError } from "../shared/errors.ts";
 import type { ContainerId, Digest, OperationId } from "../shared/ids.ts";
 import { ociVersion } from "../shared/oci.ts";
-import { protocolVersion } from "../shared/protocol.ts";
+import { protocolVersion, type Result } from "../shared/protocol.ts";
 import type { ContainerSpec } from "../shared/spec.ts";
 import { version } from "../shared/version.ts";
 import type { Backend, ExecRequest, ExecSession, LogRequest, OnStep } from "./backends/backend.ts";
@@ -14,6 +14,7 @@ import type { ImageStore } from "./images/store.ts";
 import { openInspector } from "./inspect.ts";
 import type { Lazy } from "./lazy.ts";
 import type { Log } from "./log.ts";
+import { adoptContainer } from "./operations/adopt.ts";
 import { deleteContainer } from "./operations/delete.ts";
 import { createContainer, replaceContainer } from "./operations/make.ts";
 import type { Parts } from "./operations/parts.ts";
@@ -105,6 +106,14 @@ export interface Runtime extends AsyncDisposable {
     options: ChangeOptions & { force?: boolean | undefined; gracePeriodMs?: number | undefined },
   ): Promise<Change>;
 
+  /** Guests of Proxmox's as they would be in a fleet. @throws {NexcageError} `BACKEND_UNAVAILABLE`, `CONTAINER_NOT_FOUND` */
+  describe(vmids: readonly number[]): Promise<Result<"container/describe">>;
+  /**
+   * Makes a guest that others have made a container of ours; only its mark is added.
+   * @throws {NexcageError} `CONTAINER_EXISTS`, and what Backend's `adopt` throws
+   */
+  adopt(spec: ContainerSpec, options: ChangeOptions & { vmid: number }): Promise<Change>;
+
   /** @throws {NexcageError} `CONTAINER_NOT_RUNNING`, `EXEC_FAILED` with `details.exitCode` */
   exec(id: ContainerId, request: ExecRequest, options: Waiting): Promise<ExecSession>;
   logs(id: ContainerId, request: LogRequest, options: Waiting): AsyncIterable<LogLine[]>;
@@ -173,6 +182,14 @@ export async function openRuntime(dependencies: RuntimeDependencies, { signal }:
     stop: (id, options) => stopContainer(parts, id, options),
     kill: (id, signalName, options) => killContainer(parts, id, signalName, options),
     delete: (id, options) => pruneAfter(deleteContainer(parts, id, options)),
+
+    async describe(vmids) {
+      const backend = requireBackend(backends, "lxc");
+      const { available, reason = "" } = await backend.features();
+      if (!available || backend.describe === undefined) throw new NexcageError("BACKEND_UNAVAILABLE", reason);
+      return backend.describe(vmids);
+    },
+    adopt: (spec, options) => adoptContainer(parts, spec, options),
 
     async exec(id, request, options) {
       const backend = await requireRunning(id);

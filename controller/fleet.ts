@@ -83,6 +83,7 @@ const quick: ReadonlySet<Method> = new Set([
   "container/list",
   "container/state",
   "container/ps",
+  "container/describe",
   "image/missing",
   "image/begin",
 ]);

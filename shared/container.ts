@@ -33,6 +33,24 @@ export const Observed = z.object({
 });
 export type Observed = z.infer<typeof Observed>;
 
+/** What a container is, but for where its files come from. */
+export const DescribedSpec = ContainerSpec.omit({ source: true });
+export type DescribedSpec = z.infer<typeof DescribedSpec>;
+
+/** A guest of Proxmox's as it would be in a fleet. */
+export const Described = z.object({
+  vmid: z.int(),
+  /** None where it says what no spec can be. */
+  spec: DescribedSpec.optional(),
+  /** What would be lost with a later change: with one, it cannot be adopted. As its configuration has it. */
+  problems: z.array(z.string()),
+  /** What stays as it is, and a new one in its place would not have. */
+  unsaid: z.array(z.string()),
+  ostype: z.string().optional(),
+  owner: z.object({ id: ContainerId, fleet: z.string().optional() }).optional(),
+});
+export type Described = z.infer<typeof Described>;
+
 /** What one change did, compared before and after; `container` is missing once it is deleted. */
 export const Change = z.object({ changed: z.boolean(), container: Observed.optional() });
 export type Change = z.infer<typeof Change>;

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { Change, Features, LockHolder, LogLine, Observed, ProcessInfo } from "./container.ts";
+import { Change, Described, Features, LockHolder, LogLine, Observed, ProcessInfo } from "./container.ts";
 import { type ErrorJson, isErrorCode } from "./errors.ts";
 import { ContainerId, Digest, OperationId } from "./ids.ts";
 import { ContainerSpec, EnvironmentName, EnvironmentValue, User } from "./spec.ts";
@@ -74,6 +74,12 @@ export const methods = {
     params: operation.extend({ id: ContainerId, force: z.boolean().optional() }),
     result: Change,
   },
+  /** Guests of Proxmox's that others have made, as they would be in a fleet. */
+  "container/describe": {
+    params: z.object({ vmids: z.array(z.int()).min(1) }),
+    result: z.object({ guests: z.array(Described), templates: z.array(z.string()) }),
+  },
+  "container/adopt": { params: operation.extend({ vmid: z.int(), spec: ContainerSpec }), result: Change },
   /** Their results have arrived: the journal may forget them. */
   "operation/acknowledge": { params: z.object({ operationIds: z.array(OperationId) }), result: nothing },
 

@@ -2,7 +2,7 @@ import type { Readable, Writable } from "node:stream";
 import type { Exit, Features, LogLine, ProcessInfo } from "../../shared/container.ts";
 import type { ContainerId, Digest } from "../../shared/ids.ts";
 import type { Status } from "../../shared/oci.ts";
-import type { Params } from "../../shared/protocol.ts";
+import type { Params, Result } from "../../shared/protocol.ts";
 import type { BackendName, ContainerSpec } from "../../shared/spec.ts";
 
 /** A container as its backend has it, looked at now. `creating`: half made. */
@@ -109,6 +109,14 @@ export interface Backend {
   checkRemoval?(id: ContainerId): Promise<void>;
   /** Ends it and removes all of it: processes, cgroup, files, log. Fine where there is nothing. */
   delete(id: ContainerId): Promise<void>;
+  /** What others have made, by its own numbers. @throws {NexcageError} `CONTAINER_NOT_FOUND` */
+  describe?(vmids: readonly number[]): Result<"container/describe">;
+  /**
+   * Makes a guest that others have made this fleet's; nothing else of it changes.
+   * @throws {NexcageError} `SPEC_REFUSED` where the spec does not say what is there, `CONTAINER_NOT_OWNED`, `LOCK_HELD`
+   */
+  adopt?(vmid: number, spec: ContainerSpec, options: { fleet: string | undefined }): Promise<void>;
+
   /** Waits for what an agent that was killed may have left at work on this container. */
   settle(id: ContainerId, options: Waiting): Promise<void>;
 

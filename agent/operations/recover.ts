@@ -77,6 +77,8 @@ async function settle(intent: CutOff, parts: Parts, { signal }: Waiting): Promis
     case "delete":
       await removeAll(parts, id);
       return { change: { changed: true } };
+    case "adopt": // its mark tells the rest
+      return isMade ? await done() : undone;
     case "update":
       if (isMade) return await done();
       if (record !== undefined) await backend.update(record.spec, { isLive: !hasStopped });

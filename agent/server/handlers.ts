@@ -72,6 +72,9 @@ export function sessionHandlers(runtime: Runtime): Handlers & AsyncDisposable {
     "container/kill": ({ id, signal: name, ...options }, { signal }) =>
       runtime.kill(id, name, { ...options, signal }),
     "container/delete": ({ id, ...options }, { signal }) => runtime.delete(id, { ...options, signal }),
+    "container/describe": ({ vmids }) => runtime.describe(vmids),
+    "container/adopt": ({ spec, ...options }, call) =>
+      runtime.adopt(spec, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),
     "operation/acknowledge": async ({ operationIds }) => {
       runtime.acknowledge(operationIds);
       return {};

@@ -1,4 +1,5 @@
 import type { Command } from "./command.ts";
+import { fleetAdopt } from "./fleet-adopt.ts";
 import { fleetApply } from "./fleet-apply.ts";
 import { fleetExec } from "./fleet-exec.ts";
 import { fleetKill } from "./fleet-kill.ts";
@@ -20,4 +21,5 @@ export const fleetCommands: Command[] = [
   fleetStop,
   fleetKill,
   fleetDelete,
+  fleetAdopt,
 ];

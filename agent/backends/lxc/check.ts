@@ -1,10 +1,9 @@
 import { existsSync } from "node:fs";
 import { NexcageError } from "../../../shared/errors.ts";
 import type { ContainerSpec } from "../../../shared/spec.ts";
-import { readNames } from "../../state/files.ts";
 import { bridges, type Guest, hasQuorum, nodeName, readGuestsElsewhere } from "./guests.ts";
 import { requireMappable } from "./options.ts";
-import { readStorages, type Storage, templateFolder } from "./storages.ts";
+import { readStorages, readTemplates, type Storage, templateFolder } from "./storages.ts";
 
 /**
  * Refuses what a create would fail for, or worse would not: pct takes any bridge, and looks for the template
@@ -73,9 +72,7 @@ function requireTemplate(volume: string, storages: Storage[]): void {
   const folder = storage && templateFolder(storage);
   if (storage !== undefined && folder === undefined) return; // not a folder: only Proxmox can look
   if (folder !== undefined && existsSync(`${folder}/${file}`)) return;
-  const there = storages.flatMap((one) =>
-    readNames(templateFolder(one) ?? "").map((template) => `${one.name}:vztmpl/${template}`),
-  );
+  const there = readTemplates(storages);
   throw new NexcageError("IMAGE_MISSING", `template: this node has no ${volume}`, {
     hint: `there are ${there.join(", ") || "none"}; to get one: pveam available, pveam download ${name || "local"} FILE`,
   });

@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync, lstatSync, statSync } from "node:fs";
 import { hostname } from "node:os";
+import { NexcageError } from "../../../shared/errors.ts";
 import type { ContainerId } from "../../../shared/ids.ts";
 import type { Status } from "../../../shared/oci.ts";
 import { readNames, readText } from "../../state/files.ts";
@@ -36,6 +37,19 @@ export function readGuest(vmid: number, folder = configFolder): Guest | undefine
   if (text === undefined) return undefined;
   const config = parseGuestConfig(text);
   return { vmid, config, mark: parseMark(config.description) };
+}
+
+/** @throws {NexcageError} `CONTAINER_NOT_FOUND` */
+export function requireGuest(vmid: number): Guest {
+  const guest = readGuest(vmid);
+  if (guest !== undefined) return guest;
+  throw new NexcageError("CONTAINER_NOT_FOUND", `this node has no container ${vmid}`, {
+    hint: `those that it has: ${
+      readGuests()
+        .map((one) => one.vmid)
+        .join(", ") || "none"
+    }`,
+  });
 }
 
 /** The guests of the cluster's other nodes. */

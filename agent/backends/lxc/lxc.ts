@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import type { Features, LogLine, ProcessInfo } from "../../../shared/container.ts";
 import { NexcageError } from "../../../shared/errors.ts";
 import type { ContainerId } from "../../../shared/ids.ts";
+import type { Result } from "../../../shared/protocol.ts";
 import type { ContainerSpec } from "../../../shared/spec.ts";
 import type { ImageStore } from "../../images/store.ts";
 import type { Log } from "../../log.ts";
@@ -21,6 +22,7 @@ import type {
 import { processesOf } from "../processes.ts";
 import { requireGuestPossible } from "./check.ts";
 import { readConsole, removeConsole, rotateConsole } from "./console-log.ts";
+import { describeGuest, requireAdoptable } from "./describe.ts";
 import { execInGuest } from "./exec.ts";
 import { GuestChanges, isProtected } from "./guest-changes.ts";
 import {
@@ -34,6 +36,7 @@ import {
   processesOfGuest,
   readGuest,
   readGuests,
+  requireGuest,
   runningVmids,
   statusOf,
 } from "./guests.ts";
@@ -41,6 +44,7 @@ import { commandsInside, endingSignals, killInside, sendToAll, tryInTurn } from 
 import { keptOf, markOf, withMark } from "./mark.ts";
 import { changedOptions, optionsOf, toArguments } from "./options.ts";
 import { workersOf } from "./pct.ts";
+import { readStorages, readTemplates } from "./storages.ts";
 import { templateArchive } from "./template-archive.ts";
 import { readClaim } from "./vmids.ts";
 import { waitUntil } from "./wait-until.ts";
@@ -211,6 +215,21 @@ export class LxcBackend implements Backend {
     for (const guest of [findGuest(id), findGuest(id, { aside: true })])
       if (guest !== undefined) await this.#guests.destroy(guest.vmid);
     await removeConsole(this.#consoleLog(id));
+  }
+
+  describe(vmids: readonly number[]): Result<"container/describe"> {
+    const guests = vmids.map((vmid) => describeGuest(requireGuest(vmid)));
+    return { guests, templates: readTemplates(readStorages(nodeName())) };
+  }
+
+  async adopt(vmid: number, spec: ContainerSpec, { fleet }: { fleet: string | undefined }): Promise<void> {
+    await this.#guests.unlocked(vmid);
+    const guest = requireGuest(vmid);
+    requireAdoptable(guest, spec);
+    const description = withMark(guest.config.description, markOf(spec, { fleet, node: nodeName() }));
+    const tags = optionsOf(spec).get("tags") ?? "";
+    await this.#guests.run(["set", vmid, "--description", description, "--tags", tags]);
+    await this.#guests.writeRawLines(spec, vmid);
   }
 
   async settle(id: ContainerId, { signal }: Waiting): Promise<void> {

@@ -127,8 +127,8 @@ export function toArguments(options: ReadonlyMap<string, string>): string[] {
   return [...options].flatMap(([option, value]) => [`--${option}`, value]);
 }
 
-/** A hostname takes fewer characters than an id. */
-function hostnameOf(id: string): string {
+/** A hostname takes fewer characters than an id. Pure. */
+export function hostnameOf(id: string): string {
   return id
     .replaceAll(/[^A-Za-z0-9-]+/g, "-")
     .replaceAll(/^-+|-+$/g, "")

@@ -5,7 +5,7 @@ import type { LockFile } from "../../state/lock.ts";
 import { configFile, readGuest } from "./guests.ts";
 
 /** Those that are nexcage's to write; others belong to who wrote them. */
-const ownKeys = new Set([
+export const ownKeys: ReadonlySet<string> = new Set([
   "lxc.environment.runtime",
   "lxc.init.uid",
   "lxc.init.gid",

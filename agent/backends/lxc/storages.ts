@@ -1,4 +1,4 @@
-import { readText } from "../../state/files.ts";
+import { readNames, readText } from "../../state/files.ts";
 
 /** A storage of `/etc/pve/storage.cfg`. */
 export type Storage = { name: string; type: string; content: string[]; path?: string | undefined };
@@ -26,6 +26,13 @@ export function parseStorages(text: string, node: string): Storage[] {
 
 export function readStorages(node: string): Storage[] {
   return parseStorages(readText("/etc/pve/storage.cfg") ?? "", node);
+}
+
+/** The templates of storages that are folders, by volume. */
+export function readTemplates(storages: readonly Storage[]): string[] {
+  return storages.flatMap((storage) =>
+    readNames(templateFolder(storage) ?? "").map((file) => `${storage.name}:vztmpl/${file}`),
+  );
 }
 
 /** The folder in which a storage has its templates; undefined for one that is no folder. Pure. */

@@ -44,7 +44,7 @@ export async function claimVmid(
     throw new NexcageError("SPEC_REFUSED", `proxmox.vmid_range: all of ${range.join("-")} are taken`);
   if (isTaken.has(vmid))
     throw new NexcageError("SPEC_REFUSED", `proxmox.vmid: ${vmid} is taken in this cluster`, {
-      hint: `choose another, or see what it is: pct config ${vmid}`,
+      hint: `choose another; to take over what is there: nexcage fleet adopt HOST ${vmid}`,
     });
   await writeWhole(claimFile(id, paths), JSON.stringify({ vmid }), { mode: 0o600 });
   return vmid;
