@@ -65,6 +65,7 @@ export const costs: Record<BackendName, Partial<Record<SpecField, Cost>>> = {
     "proxmox.startup": "hot",
     "proxmox.tags": "hot",
     "proxmox.protection": "hot",
+    "proxmox.ha": "hot",
   },
 };
 

@@ -106,6 +106,14 @@ export const ProxmoxOptions = z.strictObject({
   /** Lower case, sorted; the agent adds its own. */
   tags: z.array(z.string().regex(/^[a-z0-9_][a-z0-9_+.-]*$/)).optional(),
   protection: z.boolean().optional(),
+  /** Proxmox's HA manager starts it, and restarts it on another node; `ignored`: it knows it, and leaves it alone. */
+  ha: z
+    .strictObject({
+      state: z.enum(["started", "ignored"]),
+      maxRestart: z.int().nonnegative().optional(),
+      maxRelocate: z.int().nonnegative().optional(),
+    })
+    .optional(),
 });
 export type ProxmoxOptions = z.infer<typeof ProxmoxOptions>;
 

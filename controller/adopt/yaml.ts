@@ -69,6 +69,11 @@ export function wordsOf({ spec, template, vmid }: Entry, host: string): object {
       ...{ vmid, storage: proxmox?.storage, rootfs_size: sizeWord(proxmox?.rootfsBytes) },
       ...{ unprivileged: proxmox?.unprivileged, features: proxmox?.features, onboot: proxmox?.onboot },
       ...{ startup: proxmox?.startup, tags: proxmox?.tags, protection: proxmox?.protection },
+      ha: proxmox?.ha && {
+        state: proxmox.ha.state,
+        max_restart: proxmox.ha.maxRestart,
+        max_relocate: proxmox.ha.maxRelocate,
+      },
     },
   };
   // What is undefined goes with JSON, and ${…} would be filled in when the file is read.

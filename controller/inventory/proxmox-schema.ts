@@ -1,7 +1,7 @@
 import { isIPv4, isIPv6 } from "node:net";
 import * as z from "zod";
 import { Network as WantedNetwork } from "../../shared/spec.ts";
-import { between, Count, Flag, listOf, Size, Text, wants } from "./scalars.ts";
+import { between, Count, Flag, listOf, oneOf, Size, Text, wants } from "./scalars.ts";
 import { words } from "./vocabulary.ts";
 
 /* What a fleet says of a container of Proxmox's, in the words of pct(1). */
@@ -150,6 +150,15 @@ export const Proxmox = words(
       .optional()
       .describe("Its tags in Proxmox; in lower case, sorted."),
     protection: Flag.optional().describe("Proxmox itself refuses to remove it or its disks."),
+    ha: words("ha", {
+      state: oneOf(["started", "ignored"])
+        .default("started")
+        .describe("started: HA keeps it running; ignored: HA knows it, and leaves it alone."),
+      max_restart: Count.optional().describe("How often HA tries to start it again on one node (1)."),
+      max_relocate: Count.optional().describe("How often HA tries another node (1)."),
+    })
+      .optional()
+      .describe("Proxmox's HA manager looks after it."),
   },
-  { later: ["pool", "ha", "machine", "agent"] },
+  { later: ["pool", "machine", "agent"] },
 );

@@ -73,6 +73,10 @@ export function makeProxmox({ proxmox }: Container, report: ReportAt): ProxmoxOp
       startup: startup && unlessEmpty(defined({ ...startup })),
       tags: unlessEmpty(tags),
       protection: trueOrNothing(proxmox.protection),
+      ha: proxmox.ha && {
+        state: proxmox.ha.state,
+        ...defined({ maxRestart: proxmox.ha.max_restart, maxRelocate: proxmox.ha.max_relocate }),
+      },
     }),
   );
 }

@@ -36,6 +36,7 @@ const yamlWords: Record<Exclude<SpecField, "source">, string> = {
   "proxmox.startup": "proxmox.startup",
   "proxmox.tags": "proxmox.tags",
   "proxmox.protection": "proxmox.protection",
+  "proxmox.ha": "proxmox.ha",
 };
 
 /** The word under which the YAML says where the files come from. */

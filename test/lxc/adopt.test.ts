@@ -39,7 +39,7 @@ memory: 64
 const guestOf = (text: string) => ({ vmid: 105, config: parseGuestConfig(text), mark: undefined });
 
 test("a guest's configuration is read as a spec, with what no word can say", (t) => {
-  const { spec, problems, unsaid, ostype } = describeGuest(guestOf(full));
+  const { spec, problems, unsaid, ostype } = describeGuest(guestOf(full), { ha: undefined });
   t.deepEqual(problems, []);
   t.deepEqual(unsaid, ["cores: 2", "lxc.apparmor.profile: mine"]);
   t.is(ostype, "debian");
@@ -85,7 +85,7 @@ const unfit: { what: string; line: string; problem: RegExp }[] = [
 ];
 for (const { what, line, problem } of unfit)
   test(`not adopted, since a change could lose it: ${what}`, (t) => {
-    const { problems } = describeGuest(guestOf(`hostname: db\n${line}\n`));
+    const { problems } = describeGuest(guestOf(`hostname: db\n${line}\n`), { ha: undefined });
     t.is(problems.length, 1);
     t.regex(problems[0] ?? "", problem);
   });
@@ -93,15 +93,24 @@ for (const { what, line, problem } of unfit)
 test("a guest is adopted as what it is, and labels may be added", (t) => {
   const source = { kind: "template", volume: "local:vztmpl/debian" };
   const spec = (fields: object): ContainerSpec =>
-    ContainerSpec.parse({ ...describeGuest(guestOf("hostname: db\nmemory: 64\n")).spec, source, ...fields });
+    ContainerSpec.parse({
+      ...describeGuest(guestOf("hostname: db\nmemory: 64\n"), { ha: undefined }).spec,
+      source,
+      ...fields,
+    });
   const there = guestOf("hostname: db\nmemory: 64\n");
-  t.notThrows(() => requireAdoptable(there, spec({ labels: { team: "x" } })));
-  t.notThrows(() => requireAdoptable(there, spec({ id: "database", hostname: "db" })));
-  t.throws(() => requireAdoptable(there, spec({ id: "database" })), { message: /hostname/ });
-  t.throws(() => requireAdoptable(there, spec({ resources: { memoryBytes: 96 * 1024 ** 2 } })), {
-    code: "SPEC_REFUSED",
-    message: /resources\.memoryBytes/,
+  t.notThrows(() => requireAdoptable(there, spec({ labels: { team: "x" } }), { ha: undefined }));
+  t.notThrows(() => requireAdoptable(there, spec({ id: "database", hostname: "db" }), { ha: undefined }));
+  t.throws(() => requireAdoptable(there, spec({ id: "database" }), { ha: undefined }), {
+    message: /hostname/,
   });
+  t.throws(
+    () => requireAdoptable(there, spec({ resources: { memoryBytes: 96 * 1024 ** 2 } }), { ha: undefined }),
+    {
+      code: "SPEC_REFUSED",
+      message: /resources\.memoryBytes/,
+    },
+  );
 });
 
 proxmoxTest("guests that others have made are adopted as they are: the first plan is empty", async (t) => {

@@ -1,6 +1,6 @@
 // ha-manager: which guests are managed, and what they should be.
 import { Failure } from "./failure.ts";
-import { type HaResource, readResources, requestState, writeResources } from "./ha.ts";
+import { awakenLrm, dutyOf, type HaResource, readResources, requestState, writeResources } from "./ha.ts";
 import { isRunning } from "./lxc.ts";
 import { node } from "./paths.ts";
 
@@ -22,7 +22,7 @@ export async function haManager([command = "", ...words]: readonly string[]): Pr
       writeResources(readResources().filter((resource) => resource.vmid !== vmid));
       return 0;
     case "crm-command":
-      if (words[0] === "stop") requestState((words[1] ?? "").replace(/^ct:/, ""), "stopped");
+      if (words[0] === "stop") requestState((words[1] ?? "").replace(/^ct:/, ""), "stopped", words[2]);
       return 0;
     default:
       throw new Failure(
@@ -56,4 +56,5 @@ function change(vmid: string, words: readonly string[], command: "add" | "set"):
   for (let index = 0; index < words.length; index += 2)
     resource.properties.set((words[index] ?? "").replace(/^--?/, ""), words[index + 1] ?? "");
   writeResources(found === undefined ? [...resources, resource] : resources);
+  if (dutyOf(vmid, { running: isRunning(vmid), timeoutS: "60" }) !== undefined) awakenLrm(vmid);
 }

@@ -41,15 +41,28 @@ export function removeManaged(vmid: string): void {
   if (others.length < resources.length) writeResources(others);
 }
 
-/** Writes what a managed guest should be; the node's LRM brings it about, in its next round. */
-export function requestState(vmid: string, state: "started" | "stopped"): void {
+/** Writes what a managed guest should be; the node's LRM brings it about, in its next round. `0`: a hard stop. */
+export function requestState(vmid: string, state: "started" | "stopped", timeoutS = "60"): void {
   const resources = readResources();
   resources.find((resource) => resource.vmid === vmid)?.properties.set("state", state);
   writeResources(resources);
-  const verb = state === "started" ? "start" : "shutdown";
-  // In place of the LRM, which acts in rounds of ten seconds; it calls pct's code with this variable set.
-  const script = `sleep 1; PVE_HA_LRM=1 exec pct ${verb} ${vmid}`;
+  awakenLrm(vmid, timeoutS);
+}
+
+/** In place of the LRM, which acts in rounds of ten seconds; it calls pct's code with this variable set. */
+export function awakenLrm(vmid: string, timeoutS = "60"): void {
+  const script = `sleep 1; PVE_HA_LRM=1 exec pct-hook lrm ${vmid} ${timeoutS}`;
   spawn("sh", ["-c", script], { detached: true, stdio: "ignore", cwd: "/" }).unref();
+}
+
+/** What the LRM has to do for a guest to be as it should; undefined where it is. */
+export function dutyOf(vmid: string, { running, timeoutS }: { running: boolean; timeoutS: string }) {
+  const state = readResources()
+    .find((resource) => resource.vmid === vmid)
+    ?.properties.get("state");
+  if (state === "started" && !running) return ["start", vmid];
+  if ((state !== "stopped" && state !== "disabled") || !running) return undefined;
+  return timeoutS === "0" ? ["stop", vmid] : ["shutdown", vmid, "--timeout", timeoutS, "--forceStop", "1"];
 }
 
 /** A managed guest is started and stopped by asking the manager, unless the LRM itself asks. */

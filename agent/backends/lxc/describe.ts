@@ -5,6 +5,7 @@ import type { ContainerSpec } from "../../../shared/spec.ts";
 import { type GuestConfig, parseProperties } from "./guest-config.ts";
 import { fieldsOf, shellWords } from "./guest-spec.ts";
 import type { Guest } from "./guests.ts";
+import type { HaResource } from "./ha.ts";
 import { optionsOf, rawLinesOf } from "./options.ts";
 import { ownKeys } from "./raw-lines.ts";
 
@@ -20,9 +21,12 @@ const meaningless = /^(arch|ostype|rootfs|unprivileged|lock|description|unused\d
 const anySource = { kind: "template", volume: "any:vztmpl/any" } as const;
 
 /** A guest as a spec, and what that cannot say. Pure. */
-export function describeGuest({ vmid, config, mark }: Guest): Described {
+export function describeGuest(
+  { vmid, config, mark }: Guest,
+  { ha }: { ha: HaResource | undefined },
+): Described {
   const id = (config.values.get("hostname") ?? "").replaceAll(/[^A-Za-z0-9_.+-]/g, "-") || `ct${vmid}`;
-  const { data: spec, error } = DescribedSpec.safeParse(fieldsOf(id, { vmid, config }));
+  const { data: spec, error } = DescribedSpec.safeParse(fieldsOf(id, { vmid, config, ha }));
   const { problems, unsaid } =
     spec === undefined ? { problems: error.issues.map(issueText), unsaid: [] } : compare(spec, config);
   const ostype = config.values.get("ostype");
@@ -51,8 +55,12 @@ const freeFields: ReadonlySet<string> = new Set(["source", "labels", "stopGraceP
  * Refuses a guest that is somebody's, that cannot be held as it is, or that the spec does not say as it is. Pure.
  * @throws {NexcageError} `CONTAINER_NOT_OWNED`, `SPEC_REFUSED`
  */
-export function requireAdoptable(guest: Guest, spec: ContainerSpec): void {
-  const { vmid, spec: found, problems, owner } = describeGuest(guest);
+export function requireAdoptable(
+  guest: Guest,
+  spec: ContainerSpec,
+  options: { ha: HaResource | undefined },
+): void {
+  const { vmid, spec: found, problems, owner } = describeGuest(guest, options);
   if (owner !== undefined)
     throw new NexcageError(
       "CONTAINER_NOT_OWNED",

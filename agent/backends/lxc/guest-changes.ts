@@ -18,6 +18,7 @@ import {
   runningVmids,
   takenVmids,
 } from "./guests.ts";
+import { haArguments, haManager, isManaged, readHaResource, requestHa } from "./ha.ts";
 import { formatMark, markOf } from "./mark.ts";
 import { optionsOf, rawLinesOf, toArguments } from "./options.ts";
 import { pct } from "./pct.ts";
@@ -63,6 +64,7 @@ export class GuestChanges {
       try {
         await pct(["create", vmid, ...words], { log, signal, timeoutMs: timeouts.create });
         await this.writeRawLines(spec, vmid);
+        if (spec.proxmox?.ha !== undefined) await this.manage(spec, vmid);
         await dropClaim(id, paths);
         return;
       } catch (error) {
@@ -93,6 +95,13 @@ export class GuestChanges {
     await writeRawLines(vmid, lines, { lockFile, signal: AbortSignal.timeout(30_000) });
   }
 
+  /** Has the HA manager look after it as its spec says. */
+  async manage({ proxmox }: ContainerSpec, vmid: number): Promise<void> {
+    const isRunning = runningVmids().has(vmid);
+    const args = haArguments(vmid, proxmox?.ha, { there: readHaResource(vmid), isRunning });
+    if (args !== undefined) await haManager(args, { log: this.#options.log });
+  }
+
   async grow({ proxmox }: ContainerSpec, vmid: number): Promise<void> {
     const now = sizeOf(readGuest(vmid));
     const wanted = proxmox?.rootfsBytes;
@@ -103,9 +112,28 @@ export class GuestChanges {
       throw new NexcageError("RUNTIME_FAILED", `pct resize ${vmid}: the size did not change`);
   }
 
-  async stop(vmid: number): Promise<void> {
-    if (!runningVmids().has(vmid)) return;
+  async start(vmid: number): Promise<void> {
+    const isSo = (): boolean => runningVmids().has(vmid);
+    if (isManaged(vmid)) await requestHa(vmid, "started", { isSo, log: this.#options.log });
+    else await this.run(["start", vmid]);
+  }
+
+  async shutdown(vmid: number, { gracePeriodMs }: { gracePeriodMs: number }): Promise<void> {
     await this.thaw(vmid);
+    const isSo = (): boolean => !runningVmids().has(vmid);
+    if (isManaged(vmid))
+      return await requestHa(vmid, "stopped", { isSo, gracePeriodMs, log: this.#options.log });
+    const seconds = Math.max(1, Math.ceil(gracePeriodMs / 1_000));
+    await this.run(["shutdown", vmid, "--timeout", String(seconds), "--forceStop", "1"], {
+      timeoutMs: (seconds + 15) * 1_000,
+    });
+  }
+
+  async stop(vmid: number): Promise<void> {
+    const isSo = (): boolean => !runningVmids().has(vmid);
+    if (isSo()) return;
+    await this.thaw(vmid);
+    if (isManaged(vmid)) return await requestHa(vmid, "stopped", { isSo, log: this.#options.log });
     await this.run(["stop", vmid, "--overrule-shutdown", "1"]);
   }
 

@@ -1,6 +1,7 @@
 import type { GuestConfig } from "./guest-config.ts";
 import { parseProperties } from "./guest-config.ts";
 import type { Guest } from "./guests.ts";
+import type { HaResource } from "./ha.ts";
 import { hostnameOf, ownTag } from "./options.ts";
 
 const mebibyte = 1024 ** 2;
@@ -9,7 +10,10 @@ const mebibyte = 1024 ** 2;
  * What a guest that others have made would be as a spec, all but where its files come from; not checked yet,
  * and what no field can say is left out. Pure.
  */
-export function fieldsOf(id: string, { vmid, config }: Pick<Guest, "vmid" | "config">): object {
+export function fieldsOf(
+  id: string,
+  { vmid, config, ha }: Pick<Guest, "vmid" | "config"> & { ha: HaResource | undefined },
+): object {
   const { values, raw } = config;
   const line = (key: string): string | undefined => raw.find((one) => one.key === key)?.value;
   const all = (key: string): string[] => raw.flatMap((one) => (one.key === key ? [one.value] : []));
@@ -49,7 +53,7 @@ export function fieldsOf(id: string, { vmid, config }: Pick<Guest, "vmid" | "con
     capDrop,
     stopSignal: line("lxc.signal.halt"),
     networks: networks.length > 0 ? networks : undefined,
-    proxmox: proxmoxOf(vmid, values),
+    proxmox: plain({ ...proxmoxOf(vmid, values), ha: ha && haOf(ha) }),
   });
 }
 
@@ -82,6 +86,10 @@ function proxmoxOf(vmid: number, values: GuestConfig["values"]): object {
     tags: tags.length > 0 ? [...new Set(tags)].sort() : undefined,
     protection: values.get("protection") === "1" ? true : undefined,
   });
+}
+
+function haOf({ state, ...limits }: HaResource): object {
+  return { ...limits, state: state === "ignored" ? state : "started" };
 }
 
 function numbered(values: GuestConfig["values"], kind: "net" | "mp"): Map<string, string>[] {

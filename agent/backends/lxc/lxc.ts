@@ -40,6 +40,7 @@ import {
   runningVmids,
   statusOf,
 } from "./guests.ts";
+import { readHaResource } from "./ha.ts";
 import { commandsInside, endingSignals, killInside, sendToAll, tryInTurn } from "./kill.ts";
 import { keptOf, markOf, withMark } from "./mark.ts";
 import { changedOptions, optionsOf, toArguments } from "./options.ts";
@@ -138,7 +139,7 @@ export class LxcBackend implements Backend {
     await mkdir(dirname(this.#consoleLog(id)), { recursive: true, mode: 0o755 });
     await this.#guests.unlocked(vmid);
     try {
-      await this.#guests.run(["start", vmid]);
+      await this.#guests.start(vmid);
     } catch (error) {
       // pct may fail after the start, and a short-lived init may have ended by now.
       if (!runningVmids().has(vmid)) throw error;
@@ -169,11 +170,7 @@ export class LxcBackend implements Backend {
 
   async shutdown(id: ContainerId, { gracePeriodMs }: { gracePeriodMs: number }): Promise<void> {
     const { vmid } = this.#require(id);
-    await this.#guests.thaw(vmid);
-    const seconds = Math.max(1, Math.ceil(gracePeriodMs / 1_000));
-    await this.#guests.run(["shutdown", vmid, "--timeout", String(seconds), "--forceStop", "1"], {
-      timeoutMs: (seconds + 15) * 1_000,
-    });
+    await this.#guests.shutdown(vmid, { gracePeriodMs });
   }
 
   async stopNow(id: ContainerId): Promise<void> {
@@ -218,14 +215,14 @@ export class LxcBackend implements Backend {
   }
 
   describe(vmids: readonly number[]): Result<"container/describe"> {
-    const guests = vmids.map((vmid) => describeGuest(requireGuest(vmid)));
+    const guests = vmids.map((vmid) => describeGuest(requireGuest(vmid), { ha: readHaResource(vmid) }));
     return { guests, templates: readTemplates(readStorages(nodeName())) };
   }
 
   async adopt(vmid: number, spec: ContainerSpec, { fleet }: { fleet: string | undefined }): Promise<void> {
     await this.#guests.unlocked(vmid);
     const guest = requireGuest(vmid);
-    requireAdoptable(guest, spec);
+    requireAdoptable(guest, spec, { ha: readHaResource(vmid) });
     const description = withMark(guest.config.description, markOf(spec, { fleet, node: nodeName() }));
     const tags = optionsOf(spec).get("tags") ?? "";
     await this.#guests.run(["set", vmid, "--description", description, "--tags", tags]);
@@ -260,6 +257,9 @@ export class LxcBackend implements Backend {
     const removal = remove.length === 0 ? [] : ["--delete", remove.join(",")];
     await this.#guests.run(["set", vmid, ...toArguments(set), ...removal]);
     await this.#guests.grow(spec, vmid);
+    // Who put it under HA without saying so here keeps it there.
+    if (before?.proxmox?.ha !== undefined || spec.proxmox?.ha !== undefined)
+      await this.#guests.manage(spec, vmid);
     await this.#guests.writeRawLines(spec, vmid);
   }
 

@@ -43,10 +43,17 @@ export async function pct(
 }
 
 async function runOnce([verb, vmid, ...rest]: [string, number, ...string[]], options: PctOptions) {
+  const result = await runProgram("pct", [verb, String(vmid), ...rest], options);
+  if (result.timedOut) endWorkers(vmid, options.log);
+  return result;
+}
+
+/** Runs a program of Proxmox's to its end, whatever that is. @throws {NexcageError} `BACKEND_UNAVAILABLE` */
+export async function runProgram(program: "pct" | "ha-manager", args: string[], options: PctOptions) {
   const { log, signal, timeoutMs } = options;
-  log.debug({ verb, vmid, arguments: rest }, "pct");
+  log.debug({ program, arguments: args }, "a program of Proxmox's");
   const { execa } = await import("execa");
-  const result = await execa("pct", [verb, String(vmid), ...rest], {
+  const result = await execa(program, args, {
     env: environment,
     extendEnv: false,
     stdin: "ignore",
@@ -55,9 +62,8 @@ async function runOnce([verb, vmid, ...rest]: [string, number, ...string[]], opt
     cancelSignal: signal, // SIGTERM, which pct passes to its worker
     forceKillAfterDelay: 10_000,
   });
-  if (result.timedOut) endWorkers(vmid, log);
   if (result.code === "ENOENT")
-    throw new NexcageError("BACKEND_UNAVAILABLE", "lxc: there is no pct on this host", {
+    throw new NexcageError("BACKEND_UNAVAILABLE", `lxc: there is no ${program} on this host`, {
       hint: "is this a Proxmox VE host?",
     });
   return result;
