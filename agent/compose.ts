@@ -25,7 +25,7 @@ export async function composeRuntime(
   { signal }: { signal: AbortSignal },
 ): Promise<Runtime> {
   const lockFile = lockFileWith(async (fd, operation) => {
-    const { flock } = await import("./backends/crun/native.ts");
+    const { flock } = await import("./libc.ts");
     return await flock(fd, operation);
   });
   const images = lazy(async () => {

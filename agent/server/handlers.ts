@@ -86,7 +86,8 @@ export function sessionHandlers(runtime: Runtime): Handlers & AsyncDisposable {
       const send = (channel: "stdout" | "stderr") => (data: Buffer) =>
         notify("streamData", { stream, channel, data: data.toString("base64") });
       try {
-        const session = await starting;
+        await using session = await starting;
+        using _ending = onAbort(signal, () => session[Symbol.asyncDispose]());
         await Promise.all([
           pump(session.stdout, send("stdout")),
           session.stderr === undefined ? undefined : pump(session.stderr, send("stderr")),
@@ -129,6 +130,16 @@ export function sessionHandlers(runtime: Runtime): Handlers & AsyncDisposable {
       locks.clear();
     },
   };
+}
+
+/** Acts when the signal is aborted, at once where it is already. What fails is seen by who waits for its effect. */
+function onAbort(signal: AbortSignal, act: () => PromiseLike<void>): Disposable {
+  const run = (): void => {
+    Promise.resolve(act()).catch(() => {});
+  };
+  signal.addEventListener("abort", run, { once: true });
+  if (signal.aborted) run();
+  return { [Symbol.dispose]: () => signal.removeEventListener("abort", run) };
 }
 
 /** Sends all of a stream, piece by piece, each once the one before is taken. */

@@ -17,6 +17,7 @@ export const fleetExec = command({
         alias: "e",
         type: "string",
         array: true,
+        nargs: 1,
         requiresArg: true,
         describe: "NAME=VALUE, several times",
       })

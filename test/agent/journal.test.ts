@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { execa } from "execa";
-import { flock } from "../../agent/backends/crun/native.ts";
+import { flock } from "../../agent/libc.ts";
 import { agentPaths } from "../../agent/paths.ts";
 import { type Journal, openJournal } from "../../agent/state/journal.ts";
 import type { Intent } from "../../agent/state/journal-file.ts";

@@ -1,5 +1,5 @@
 /* Begins the operations of its arguments, and kills itself: ROOT NAME INTENTS. */
-import { flock } from "../../agent/backends/crun/native.ts";
+import { flock } from "../../agent/libc.ts";
 import { agentPaths } from "../../agent/paths.ts";
 import { openJournal } from "../../agent/state/journal.ts";
 import { lockFileWith } from "../../agent/state/lock.ts";

@@ -2,8 +2,8 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { flock } from "../../agent/backends/crun/native.ts";
 import { lockFleet } from "../../agent/fleet-lock.ts";
+import { flock } from "../../agent/libc.ts";
 import { lockContainer, lockFileWith } from "../../agent/state/lock.ts";
 import { NexcageError } from "../../shared/errors.ts";
 

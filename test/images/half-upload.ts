@@ -1,8 +1,8 @@
 /** Begins an upload below the folder that it is given, says so, and waits to be killed. */
 import { join } from "node:path";
 import { pino } from "pino";
-import { flock } from "../../agent/backends/crun/native.ts";
 import { openImageStore } from "../../agent/images/store.ts";
+import { flock } from "../../agent/libc.ts";
 import { lockFileWith } from "../../agent/state/lock.ts";
 import { Digest } from "../../shared/ids.ts";
 

@@ -3,7 +3,8 @@ import { readdirSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import type { ExecSession } from "../../agent/backends/crun/exec-session.ts";
-import { type ContainerRef, type ExecOptions, flock, loadNative } from "../../agent/backends/crun/native.ts";
+import { type ContainerRef, type ExecOptions, loadNative } from "../../agent/backends/crun/native.ts";
+import { flock } from "../../agent/libc.ts";
 import { NexcageError } from "../../shared/errors.ts";
 
 const native = await loadNative(process.argv[2] ?? "");

@@ -16,7 +16,7 @@ import { processBackend } from "./process-backend.ts";
 const folder = process.argv[2] ?? "";
 const { signal } = new AbortController();
 const lockFile = lockFileWith(async (fd, operation) => {
-  const { flock } = await import("../../agent/backends/crun/native.ts");
+  const { flock } = await import("../../agent/libc.ts");
   return await flock(fd, operation);
 });
 await serve({

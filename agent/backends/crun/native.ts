@@ -278,21 +278,3 @@ function failure(name: string, result: number, json: string): NexcageError {
 function unavailable(reason: string, options: { hint: string }): NexcageError {
   return new NexcageError("BACKEND_UNAVAILABLE", `crun: ${reason}`, options);
 }
-
-/** `flock(2)`: LOCK_SH, LOCK_EX and LOCK_UN, the first two with LOCK_NB. */
-const operations = { shared: 1 | 4, exclusive: 2 | 4, unlock: 8 } as const;
-
-let flockFunction: ((fd: number, operation: number) => number) | undefined;
-
-/**
- * Takes or gives back an advisory lock on an open file, which Node has no call for. It never waits;
- * the lock ends with the descriptor, and so with this process. Needs only libc, not libncx.
- * @returns false where another open file holds it
- */
-export async function flock(fd: number, operation: keyof typeof operations): Promise<boolean> {
-  if (flockFunction === undefined) {
-    const koffi = await import("koffi");
-    flockFunction = koffi.load("libc.so.6").func("int flock(int fd, int operation)");
-  }
-  return flockFunction(fd, operations[operation]) === 0;
-}

@@ -1,0 +1,82 @@
+/* What Node has no call for. Needs only libc, not libncx. */
+
+/** `flock(2)`: LOCK_SH, LOCK_EX and LOCK_UN, the first two with LOCK_NB. */
+const operations = { shared: 1 | 4, exclusive: 2 | 4, unlock: 8 } as const;
+
+/** ioctl_tty(2), on x86-64 and arm64. */
+const requests = { TIOCSPTLCK: 0x40045431, TIOCGPTN: 0x80045430, TIOCSWINSZ: 0x5414 } as const;
+
+type Libc = {
+  flock(fd: number, operation: number): number;
+  ioctl(fd: number, request: number, argument: Buffer): number;
+  tcgetattr(fd: number, settings: Buffer): number;
+  cfmakeraw(settings: Buffer): void;
+  tcsetattr(fd: number, when: number, settings: Buffer): number;
+};
+
+let bound: Libc | undefined;
+
+async function libc(): Promise<Libc> {
+  if (bound !== undefined) return bound;
+  const koffi = await import("koffi");
+  const library = koffi.load("libc.so.6");
+  bound = {
+    flock: library.func("int flock(int fd, int operation)"),
+    ioctl: library.func("int ioctl(int fd, unsigned long request, _Inout_ uint8_t *argument)"),
+    tcgetattr: library.func("int tcgetattr(int fd, _Out_ uint8_t *settings)"),
+    cfmakeraw: library.func("void cfmakeraw(_Inout_ uint8_t *settings)"),
+    tcsetattr: library.func("int tcsetattr(int fd, int when, uint8_t *settings)"),
+  };
+  return bound;
+}
+
+/**
+ * Takes or gives back an advisory lock on an open file. It never waits; the lock ends with the descriptor, and so
+ * with this process.
+ * @returns false where another open file holds it
+ */
+export async function flock(fd: number, operation: keyof typeof operations): Promise<boolean> {
+  return (await libc()).flock(fd, operations[operation]) === 0;
+}
+
+/** Makes the other end of an open /dev/ptmx usable; gives the number of its file below /dev/pts. */
+export async function unlockTerminal(controller: number): Promise<number> {
+  const { ioctl } = await libc();
+  const number = Buffer.alloc(4);
+  ioctl(controller, requests.TIOCSPTLCK, Buffer.alloc(4));
+  ioctl(controller, requests.TIOCGPTN, number);
+  return number.readUInt32LE();
+}
+
+/** Where `c_oflag` and `c_lflag` are in Linux' struct termios, and the bits that matter here. */
+const flags = { c_oflag: 4, c_lflag: 12, OPOST: 0o1, ONLCR: 0o4, ICANON: 0o2 } as const;
+
+/**
+ * Makes a terminal pass on what is typed as it is: no echo, no keys that mean signals. A line feed that comes out of
+ * it has a carriage return before it, as lxc-attach would ask for anyway; and `ICANON` stays until lxc-attach turns
+ * it off, which `isProgramReady` tells.
+ */
+export async function makeTransparent(device: number): Promise<void> {
+  const { tcgetattr, cfmakeraw, tcsetattr } = await libc();
+  const settings = Buffer.alloc(256); // more than any struct termios
+  tcgetattr(device, settings);
+  cfmakeraw(settings);
+  settings.writeUInt32LE(settings.readUInt32LE(flags.c_oflag) | flags.OPOST | flags.ONLCR, flags.c_oflag);
+  settings.writeUInt32LE(settings.readUInt32LE(flags.c_lflag) | flags.ICANON, flags.c_lflag);
+  tcsetattr(device, 0, settings);
+}
+
+/** Whether the program at a terminal has set it up, after which it loses nothing that is typed. */
+export async function isProgramReady(controller: number): Promise<boolean> {
+  const { tcgetattr } = await libc();
+  const settings = Buffer.alloc(256);
+  return tcgetattr(controller, settings) !== 0 || (settings.readUInt32LE(flags.c_lflag) & flags.ICANON) === 0;
+}
+
+export async function resizeTerminal(
+  controller: number,
+  { rows, columns }: { rows: number; columns: number },
+): Promise<void> {
+  const { ioctl } = await libc();
+  ioctl(controller, requests.TIOCSWINSZ, Buffer.from(new Uint16Array([rows, columns, 0, 0]).buffer));
+}
