@@ -32,6 +32,7 @@ export type Stage =
   | "stop.stopped" // LXC has stopped it, the task has not ended
   | "shutdown.waiting" // lxc-stop waits for init
   | "set.volume" // the volume is made, the conf is unchanged
+  | "move.renamed" // the volume has its new name, both confs are unchanged
   | "destroy.early"
   | "destroy.volumes"; // the volumes are gone, the conf is unchanged
 

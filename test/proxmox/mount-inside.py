@@ -20,7 +20,7 @@ def must(result, what):
 
 pid, kind, source, target, mode = sys.argv[1:]
 place = tempfile.mkdtemp(dir="/run")
-if os.path.isfile(source) and kind == "bind":
+if not os.path.isdir(source) and kind == "bind":
     place = os.path.join(place, "device")
     open(place, "w").close()
 options = ["loop", mode] if kind == "image" else ["bind", mode]
@@ -32,10 +32,17 @@ root = os.open(f"/proc/{pid}/root", os.O_RDONLY)
 must(libc.setns(namespace, CLONE_NEWNS), "setns")
 os.fchdir(root)
 os.chroot(".")
+# What its own user namespace has mounted, such as /dev, takes files of its own users only.
+owner = os.stat("/").st_uid
+libc.setfsgid(owner)
+libc.setfsuid(owner)
 if os.path.exists(target):
     pass
 elif kind == "bind" and os.path.basename(place) == "device":
+    os.makedirs(os.path.dirname(target), exist_ok=True)
     open(target, "w").close()
 else:
     os.makedirs(target)
+libc.setfsuid(0)
+libc.setfsgid(0)
 must(libc.syscall(MOVE_MOUNT, tree, b"", AT_FDCWD, target.encode(), MOVE_MOUNT_F_EMPTY_PATH), "move_mount")

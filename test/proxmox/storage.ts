@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmdirSync,
   rmSync,
   statSync,
@@ -125,6 +126,18 @@ function freeName(dir: string, vmid: string, format: "raw" | "subvol"): string {
   let number = 0;
   while (taken.includes(String(number))) number++;
   return format === "raw" ? `vm-${vmid}-disk-${number}.raw` : `subvol-${vmid}-disk-${number}.subvol`;
+}
+
+/** Gives a volume to another guest: under the lowest free number there. Its name. */
+export function renameVolume(volid: string, vmid: string): string {
+  const path = volumePath(volid);
+  const { storage } = parseVolid(volid);
+  const dir = `${dirname(dirname(path))}/${vmid}`;
+  const name = freeName(dir, vmid, path.endsWith(".subvol") ? "subvol" : "raw");
+  mkdirSync(dir, { recursive: true });
+  renameSync(path, `${dir}/${name}`);
+  if (readDir(dirname(path)).length === 0) rmdirSync(dirname(path));
+  return `${storage}:${vmid}/${name}`;
 }
 
 /** Removes a volume; one that is not there is a line, not an error. */

@@ -4,12 +4,13 @@ import { claimConf, readConf, requireFree, requireQuorum, requireUnlocked, write
 import { type Conf, emptySection } from "../conf.ts";
 import { Failure, ParameterFailure } from "../failure.ts";
 import * as formats from "../formats.ts";
+import { reach } from "../knobs.ts";
 import { withGuestLock } from "../locks.ts";
 import { isRunning } from "../lxc.ts";
 import { completeNet, interfaces } from "../networks.ts";
 import { node, pve } from "../paths.ts";
 import { printProperties } from "../properties.ts";
-import { parseVolid, volumePath } from "../storage.ts";
+import { parseVolid, renameVolume, volumePath } from "../storage.ts";
 import { boolean, type Call, guestGrammar, text, type Verb } from "../verb.ts";
 import { isOwned, mountPoints, printMountPoint } from "../volumes.ts";
 
@@ -142,20 +143,85 @@ export const migrate: Verb = {
   },
 };
 
+/** A volume goes to another container (pve-container, `PVE::API2::LXC`, `move_volume`); not to another storage. */
 export const moveVolume: Verb = {
   grammar: guestGrammar("move-volume", {
-    positionals: { volume: text, storage: text },
-    optional: ["storage"],
-    options: { delete: boolean },
+    positionals: { volume: text, storage: text, "target-vmid": text, "target-volume": text },
+    optional: ["storage", "target-vmid", "target-volume"],
+    options: { "target-vmid": text, "target-volume": text, digest: text, delete: boolean },
   }),
-  async run({ vmid, positionals }) {
-    const conf = readConf(vmid);
+  async before(call) {
+    const conf = readConf(call.vmid);
     requireUnlocked(conf);
-    const point = mountPoints(conf).find(({ key }) => key === positionals.volume);
-    if (point === undefined) throw new Failure(`volume '${positionals.volume}' does not exist`);
-    throw new Failure(`storage '${parseVolid(point.volume).storage}' cannot move volumes here`);
+    requireQuorum();
+    const { key, target } = movement(call);
+    if (!conf.values.has(key))
+      throw new Failure(`volume '${key}' for container '${call.vmid}' does not exist`);
+    if (target === undefined)
+      throw new Failure(`storage '${parseVolid(volumeOf(conf, key)).storage}' cannot move volumes here`);
+    requireMovable(call);
+  },
+  task: {
+    type: "move_volume",
+    async run(call, { signal }) {
+      const { vmid } = call;
+      const { key, target = "", targetKey } = movement(call);
+      await withGuestLock(vmid, () =>
+        withGuestLock(target, async () => {
+          const { source, destination } = requireMovable(call);
+          process.stdout.write(`moving volume '${key}' from container '${vmid}' to '${target}'\n`);
+          const value = source.values.get(key) ?? "";
+          const volume = renameVolume(volumeOf(source, key), target);
+          await reach("move.renamed", { vmid, signal });
+          source.values.delete(key);
+          process.stdout.write(`removing volume '${key}' from container '${vmid}' config\n`);
+          await writeConf(vmid, source);
+          const rest = value.split(",").slice(1);
+          destination.values.set(
+            targetKey,
+            targetKey.startsWith("unused") ? volume : [volume, ...rest].join(),
+          );
+          await writeConf(target, destination);
+          process.stdout.write(`target container '${target}' updated with '${targetKey}'\n`);
+        }),
+      );
+    },
   },
 };
+
+function movement({ positionals, options }: Call): {
+  key: string;
+  target: string | undefined;
+  targetKey: string;
+} {
+  const word = (name: string) => options.get(name) ?? positionals[name];
+  const { volume: key = "" } = positionals;
+  return { key, target: word("target-vmid"), targetKey: word("target-volume") ?? key };
+}
+
+function volumeOf({ values }: Conf, key: string): string {
+  return values.get(key)?.split(",")[0] ?? "";
+}
+
+function requireMovable(call: Call): { source: Conf; destination: Conf } {
+  const { vmid } = call;
+  const { key, target = "", targetKey } = movement(call);
+  if (key === "rootfs" || targetKey === "rootfs") throw new Failure("Cannot move to/from 'rootfs'");
+  if (key.startsWith("unused") && !targetKey.startsWith("unused"))
+    throw new Failure("Moving an unused volume to a used one is not possible");
+  const source = readConf(vmid);
+  const destination = readConf(target);
+  for (const conf of [source, destination]) requireUnlocked(conf);
+  if (destination.values.has(targetKey))
+    throw new Failure(`Target volume key '${targetKey}' is already in use for container '${target}'`);
+  if (volumeOf(source, key).startsWith("/"))
+    throw new Failure("Cannot move a bindmount or device mount to another container");
+  if (isRunning(vmid) && !key.startsWith("unused"))
+    throw new Failure("Cannot move in-use volume while the source CT is running - detach or shutdown first");
+  if (destination.values.get("protection") === "1")
+    throw new Failure(`cannot assign a volume to target CT ${target} - protection mode enabled`);
+  return { source, destination };
+}
 
 function refuseSnapshot({ vmid, positionals }: Call): never {
   const conf = readConf(vmid);

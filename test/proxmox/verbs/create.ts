@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { claimConf, findConf, removeConf, requireFree, requireQuorum, writeConf } from "../cluster.ts";
 import { type Conf, emptyConf, normalizeTags } from "../conf.ts";
 import { Failure, Interrupted, messageOf } from "../failure.ts";
@@ -205,6 +205,8 @@ async function fill({ vmid, positionals, options }: Call, conf: Conf, signal: Ab
   if (keys === undefined) return;
   mkdirSync(`${root}/root/.ssh`, { recursive: true, mode: 0o700 });
   writeFileSync(`${root}/root/.ssh/authorized_keys`, keys, { mode: 0o600 });
+  for (const path of ["root/.ssh", "root/.ssh/authorized_keys"])
+    chownSync(`${root}/${path}`, rootId(conf), rootId(conf));
 }
 
 /** `pool:NAME:COMMENT:VMIDS:STORAGES:` in user.cfg. */

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { withUsage } from "../arguments.ts";
 import { readConf, requireUnlocked, writeConf } from "../cluster.ts";
 import { type Conf, emptySection } from "../conf.ts";
@@ -9,7 +10,7 @@ import { withGuestLock } from "../locks.ts";
 import { isRunning } from "../lxc.ts";
 import { parseNet, requireBridge } from "../networks.ts";
 import { confSchema, settableSchema } from "../options.ts";
-import { freeVolume } from "../storage.ts";
+import { freeVolume, printSize, volumePath } from "../storage.ts";
 import { type Call, guestGrammar, text, type Verb } from "../verb.ts";
 import { isOwned, makeVolume, mountPoints, printMountPoint, requireStorages, rootId } from "../volumes.ts";
 import { setOption } from "./create.ts";
@@ -41,6 +42,7 @@ export const set: Verb = {
       if (digest !== undefined && digest !== conf.digest)
         throw new Failure("detected modified configuration - file changed by other user? Try again.");
       requireUnlocked(conf);
+      requireUnprotected(vmid, conf, [...given.keys(), ...deleted]);
       for (const key of reverted) revert(conf, key);
       stage(conf, { given, deleted });
       if (isRunning(vmid)) await applyLive(vmid, conf);
@@ -65,6 +67,13 @@ function requests({ options }: Call) {
   for (const key of [...given.keys(), ...deleted])
     if (key === "unprivileged") throw new Failure("unable to modify read-only option: 'unprivileged'");
   return { given, deleted, reverted: words(options.get("revert") ?? "") };
+}
+
+/** pve-container, `PVE::LXC::Config`, `update_pct_config`. */
+function requireUnprotected(vmid: string, { values }: Conf, keys: string[]): void {
+  const drive = keys.find((key) => /^(mp\d+|unused\d+|rootfs)$/.test(key));
+  if (values.get("protection") === "1" && drive !== undefined)
+    throw new Failure(`can't update CT ${vmid} drive '${drive}' - protection mode enabled`);
 }
 
 /** Puts everything into pending; what can be applied then leaves it. */
@@ -161,6 +170,9 @@ async function takeMountPoint(vmid: string, conf: Conf, key: string, value: stri
   if (point === undefined) return;
   const made = await makeVolume(point, { vmid, owner: rootId(conf), defaultStorage: "local", made: [] });
   await reach("set.volume", { vmid, signal: new AbortController().signal });
+  // The size of what is there already is looked up.
+  if (made === point && isOwned(point.volume, vmid))
+    point.properties.size = printSize(statSync(volumePath(point.volume)).size);
   const before = conf.values.get(key);
   conf.values.set(key, printMountPoint(made));
   if (before !== undefined) keepUnused(vmid, conf, before);

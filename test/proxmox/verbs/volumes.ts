@@ -65,7 +65,9 @@ async function growFileSystem(vmid: string, { volume }: MountPoint): Promise<voi
   }
   const device = (await run("losetup", ["--associated", image], { output: "capture" })).split(":")[0] ?? "";
   await run("losetup", ["--set-capacity", device], { deaf: true });
-  await run("resize2fs", [device], { deaf: true });
+  // It must be mounted where resize2fs can see it (pve-container, `PVE::API2::LXC`, `resize_vm`).
+  const script = 'mount "$0" /tmp && resize2fs "$0"';
+  await run("unshare", ["--mount", "sh", "-c", script, device], { deaf: true });
 }
 
 export const mount: Verb = {
