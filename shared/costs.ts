@@ -1,5 +1,13 @@
 import { canonicalJson } from "./digest.ts";
-import type { BackendName, ContainerSpec, ProxmoxOptions, Resources } from "./spec.ts";
+import {
+  type BackendName,
+  type ContainerSpec,
+  defaultRootfsBytes,
+  type Mount,
+  type ProxmoxOptions,
+  type Resources,
+  volumesOf,
+} from "./spec.ts";
 
 /** What a changed field costs: nothing is interrupted, the container restarts, or it is made anew. */
 export type Cost = "hot" | "restart" | "recreate";
@@ -10,13 +18,16 @@ export type SpecField =
   | `resources.${keyof Resources}`
   | `proxmox.${keyof ProxmoxOptions}`;
 
+/** Where it depends on what changes. */
+type CostOf = (before: ContainerSpec, after: ContainerSpec) => Cost;
+
 /**
  * The one table of what a change costs, read by the plan and by the backends; a field that is not there, the
  * backend cannot hold. On libcrun only what the kernel's control groups and our own record hold can change
  * while the container lives. Proxmox applies some options to a running container, and keeps others for its
  * next start (pct(1), `[pve:pending]`).
  */
-export const costs: Record<BackendName, Partial<Record<SpecField, Cost>>> = {
+export const costs: Record<BackendName, Partial<Record<SpecField, Cost | CostOf>>> = {
   crun: {
     runtime: "recreate",
     source: "recreate",
@@ -44,10 +55,11 @@ export const costs: Record<BackendName, Partial<Record<SpecField, Cost>>> = {
     user: "restart",
     workingDir: "restart",
     hostname: "restart",
-    mounts: "restart",
+    mounts: costOfMounts,
     readOnly: "recreate",
     capDrop: "restart",
     networks: "hot",
+    devices: costOfDevices,
     "resources.cpus": "hot",
     "resources.memoryBytes": "hot",
     "resources.swapBytes": "hot",
@@ -66,6 +78,14 @@ export const costs: Record<BackendName, Partial<Record<SpecField, Cost>>> = {
     "proxmox.tags": "hot",
     "proxmox.protection": "hot",
     "proxmox.ha": "hot",
+    "proxmox.cores": "hot",
+    "proxmox.cpuunits": "hot",
+    "proxmox.pool": "recreate",
+    "proxmox.nameserver": "restart",
+    "proxmox.searchdomain": "restart",
+    "proxmox.timezone": "restart",
+    "proxmox.sshPublicKeys": "recreate",
+    "proxmox.idmap": "restart",
   },
 };
 
@@ -76,12 +96,15 @@ export type FieldChange = { field: SpecField; old: unknown; new: unknown; cost: 
 export function changedFields(before: ContainerSpec, after: ContainerSpec): FieldChange[] {
   const table = costs[after.runtime];
   return (Object.keys(table) as SpecField[]) // its own type
-    .map((field) => ({
-      field,
-      old: fieldOf(before, field),
-      new: fieldOf(after, field),
-      cost: table[field] ?? "recreate",
-    }))
+    .map((field) => {
+      const { [field]: cost = "recreate" } = table;
+      return {
+        field,
+        old: fieldOf(before, field),
+        new: fieldOf(after, field),
+        cost: typeof cost === "string" ? cost : cost(before, after),
+      };
+    })
     .filter((change) => canonicalJson(change.old ?? null) !== canonicalJson(change.new ?? null));
 }
 
@@ -97,4 +120,47 @@ function fieldOf(spec: Readonly<Record<string, unknown>>, field: string): unknow
 export function dearest(changes: FieldChange[]): Cost | undefined {
   const order: Cost[] = ["recreate", "restart", "hot"];
   return order.find((cost) => changes.some((change) => change.cost === cost));
+}
+
+/** Proxmox mounts something more, and grows a volume, while the container runs; what else changes waits for its start. */
+function costOfMounts({ mounts: before = [] }: ContainerSpec, { mounts: after = [] }: ContainerSpec): Cost {
+  const withoutSize = (mount: Mount): string =>
+    canonicalJson(mount.type === "volume" ? { ...mount, sizeBytes: undefined } : mount);
+  const [old, now] = [before.map(withoutSize), after.map(withoutSize)];
+  const isKept = old.every((mount) => now.includes(mount));
+  const isMounted = after.every((mount, index) => mount.type !== "tmpfs" || old.includes(now[index] ?? ""));
+  return isKept && isMounted ? "hot" : "restart";
+}
+
+/** A device more is there at once. */
+function costOfDevices(
+  { devices: before = [] }: ContainerSpec,
+  { devices: after = [] }: ContainerSpec,
+): Cost {
+  const isKept = before.every(
+    (device, index) => canonicalJson(device) === canonicalJson(after[index] ?? null),
+  );
+  return isKept ? "hot" : "restart";
+}
+
+/** A size that would have to become less, in bytes; `word` is its word in the YAML. */
+export type Shrink = { word: string; before: number; after: number };
+
+/** What would have to shrink, which nothing that holds files does; a new root file system may have any size. Pure. */
+export function shrinks(
+  before: ContainerSpec,
+  after: ContainerSpec,
+  { rootfs }: { rootfs: "kept" | "new" },
+): Shrink[] {
+  const sizes = volumesOf(before).flatMap(({ name, sizeBytes }): Shrink[] => {
+    const now = volumesOf(after).find((volume) => volume.name === name);
+    return now === undefined ? [] : [{ word: `volumes.${name}`, before: sizeBytes, after: now.sizeBytes }];
+  });
+  if (rootfs === "kept" && after.runtime === "lxc")
+    sizes.unshift({
+      word: "proxmox.rootfs_size",
+      before: before.proxmox?.rootfsBytes ?? defaultRootfsBytes,
+      after: after.proxmox?.rootfsBytes ?? defaultRootfsBytes,
+    });
+  return sizes.filter((size) => size.after < size.before);
 }

@@ -26,6 +26,9 @@ export const Source = z.discriminatedUnion("kind", [
 ]);
 export type Source = z.infer<typeof Source>;
 
+const StorageName = z.string().regex(/^[A-Za-z][\w.-]*$/);
+const VolumeName = z.string().regex(/^[A-Za-z0-9][\w.-]{0,62}$/);
+
 export const Mount = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("bind"),
@@ -39,8 +42,22 @@ export const Mount = z.discriminatedUnion("type", [
     sizeBytes: z.int().positive().optional(),
     mode: z.int().min(0).max(0o7777).optional(),
   }),
+  /** A volume of Proxmox's that is the container's own, known by its name for as long as the container lives. */
+  z.strictObject({
+    type: z.literal("volume"),
+    name: VolumeName,
+    target: AbsolutePath,
+    /** It can only grow. */
+    sizeBytes: z.int().positive(),
+    /** That of the root file system, where it is not said. */
+    storage: StorageName.optional(),
+    /** Whether Proxmox's backups have it too. */
+    backup: z.boolean().optional(),
+    readOnly: z.boolean().optional(),
+  }),
 ]);
 export type Mount = z.infer<typeof Mount>;
+export type Volume = Extract<Mount, { type: "volume" }>;
 
 export const Resources = z.strictObject({
   /** How many CPUs' time it may use at most: 0.5 is half of one. */
@@ -73,16 +90,27 @@ export const Network = z.strictObject({
 });
 export type Network = z.infer<typeof Network>;
 
+/** A device of the host that a Proxmox container may use. */
+export const Device = z.strictObject({
+  path: z.string().regex(/^\/dev\/(?!.*(?:^|\/)\.{1,2}(?:\/|$))[^\0,\s]+$/),
+  /** Octal, as in `0660`. */
+  mode: z
+    .string()
+    .regex(/^0[0-7]{3}$/)
+    .optional(),
+  uid: z.int().nonnegative().optional(),
+  gid: z.int().nonnegative().optional(),
+  denyWrite: z.boolean().optional(),
+});
+export type Device = z.infer<typeof Device>;
+
 /** What only Proxmox has words for. */
 export const ProxmoxOptions = z.strictObject({
   /** A fixed number instead of the lowest free one of `vmidRange`. */
   vmid: z.int().min(100).max(999_999_999).optional(),
   vmidRange: z.tuple([z.int().min(100), z.int().max(999_999_999)]).optional(),
   /** Where its root file system is; the first storage that takes containers, where it is not said. */
-  storage: z
-    .string()
-    .regex(/^[A-Za-z][\w.-]*$/)
-    .optional(),
+  storage: StorageName.optional(),
   /** {@link defaultRootfsBytes} where it is not said; it can only grow. */
   rootfsBytes: z.int().positive().optional(),
   /** True where it is not said. */
@@ -114,6 +142,25 @@ export const ProxmoxOptions = z.strictObject({
       maxRelocate: z.int().nonnegative().optional(),
     })
     .optional(),
+  /** How many cores it sees. */
+  cores: z.int().min(1).max(8192).optional(),
+  /** Its share of the CPUs beside others. */
+  cpuunits: z.int().min(2).max(10_000).optional(),
+  pool: z
+    .string()
+    .regex(/^[A-Za-z0-9][\w.-]*$/)
+    .optional(),
+  nameserver: z.array(z.union([z.ipv4(), z.ipv6()])).optional(),
+  searchdomain: z.array(z.string().regex(/^[A-Za-z0-9.-]+$/)).optional(),
+  /** `host`, or the name of a zone. */
+  timezone: z
+    .string()
+    .regex(/^[A-Za-z][\w+/-]*$/)
+    .optional(),
+  /** Of its root, as they stand in authorized_keys(5). */
+  sshPublicKeys: z.array(z.string().regex(/^[^\0\r\n]+$/)).optional(),
+  /** As in `u 0 100000 65536`: kind, first inside, first on the host, how many. */
+  idmap: z.array(z.string().regex(/^[ug] \d+ \d+ \d+$/)).optional(),
 });
 export type ProxmoxOptions = z.infer<typeof ProxmoxOptions>;
 
@@ -153,9 +200,15 @@ export const ContainerSpec = z.strictObject({
     .optional(),
   stopGracePeriodMs: z.int().nonnegative().optional(),
   networks: z.array(Network).optional(),
+  devices: z.array(Device).optional(),
   proxmox: ProxmoxOptions.optional(),
 });
 export type ContainerSpec = z.infer<typeof ContainerSpec>;
+
+/** The volumes that are a container's own. Pure. */
+export function volumesOf({ mounts = [] }: Pick<ContainerSpec, "mounts">): Volume[] {
+  return mounts.filter((mount) => mount.type === "volume");
+}
 
 /** How long a container may take to stop by itself where its spec does not say (docker, podman: 10 s). */
 export const defaultStopGracePeriodMs = 10_000;

@@ -1,5 +1,5 @@
 import type { Change } from "../../shared/container.ts";
-import { changedFields } from "../../shared/costs.ts";
+import { changedFields, shrinks } from "../../shared/costs.ts";
 import { NexcageError } from "../../shared/errors.ts";
 import { type ContainerSpec, specDigest } from "../../shared/spec.ts";
 import type { ChangeOptions } from "../runtime.ts";
@@ -30,6 +30,11 @@ export function updateContainer(parts: Parts, spec: ContainerSpec, options: Chan
           hint: "replace it; nexcage fleet plan says which change costs what",
           details: { fields: cold },
         },
+      );
+    for (const { word, before: old, after } of shrinks(record.spec, spec, { rootfs: "kept" }))
+      throw new NexcageError(
+        "SPEC_REFUSED",
+        `${word} of container ${id} cannot shrink from ${old} to ${after} bytes`,
       );
     if (changes.length === 0) return { changed: false, container: before };
 

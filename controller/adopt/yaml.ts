@@ -58,6 +58,7 @@ export function wordsOf({ spec, template, vmid }: Entry, host: string): object {
     ...{ command: spec.command, environment: spec.environment, user: spec.user },
     ...{ working_dir: spec.workingDir, hostname: spec.hostname, volumes: mounts?.map(volumeWords) },
     networks: networks?.map(networkWords),
+    devices: spec.devices?.map(({ denyWrite, ...device }) => ({ ...device, deny_write: denyWrite })),
     resources: resources && {
       cpus: resources.cpus,
       memory: sizeWord(resources.memoryBytes),
@@ -74,6 +75,8 @@ export function wordsOf({ spec, template, vmid }: Entry, host: string): object {
         max_restart: proxmox.ha.maxRestart,
         max_relocate: proxmox.ha.maxRelocate,
       },
+      ...{ cores: proxmox?.cores, cpuunits: proxmox?.cpuunits, timezone: proxmox?.timezone },
+      ...{ nameserver: proxmox?.nameserver, searchdomain: proxmox?.searchdomain, idmap: proxmox?.idmap },
     },
   };
   // What is undefined goes with JSON, and ${…} would be filled in when the file is read.
@@ -85,6 +88,10 @@ export function wordsOf({ spec, template, vmid }: Entry, host: string): object {
 function volumeWords(mount: Mount): object {
   const { type, target } = mount;
   if (mount.type === "bind") return { type, source: mount.source, target, read_only: mount.readOnly };
+  if (mount.type === "volume") {
+    const { name: source, storage, backup, readOnly } = mount;
+    return { type, source, target, storage, size: sizeWord(mount.sizeBytes), backup, read_only: readOnly };
+  }
   return {
     ...{ type, target },
     tmpfs: { size: sizeWord(mount.sizeBytes), mode: mount.mode?.toString(8).padStart(4, "0") },

@@ -10,10 +10,10 @@ import type { Host, Place, WantedSource } from "./model.ts";
 import { nearestHint } from "./nearest.ts";
 import type { Where } from "./placement.ts";
 import type { Path } from "./places.ts";
-import { makeNetworks, makeProxmox, makeResources } from "./proxmox.ts";
+import { makeDevices, makeNetworks, makeProxmox, makeResources } from "./proxmox.ts";
 import { parseValue, reportForeignWords, textsIn } from "./validate.ts";
 import { isRecord } from "./vocabulary.ts";
-import { makeMounts, type ReportAt } from "./volumes.ts";
+import { makeMounts, type ReportAt, withDefinitions } from "./volumes.ts";
 
 /** A container's spec before its replicas have their ids. */
 export type Template = Omit<ContainerSpec, "id" | "source"> & { source: WantedSource };
@@ -43,9 +43,15 @@ const frameWords: ReadonlySet<PropertyKey> = new Set([...Object.keys(Frame.shape
 /** Parses one container; undefined where it cannot even be placed. Mistakes are reported. Pure. */
 export function readContainer(
   name: string,
-  value: unknown,
-  { document, home, report }: { document: YamlDocument; home: string; report: Report },
+  written: unknown,
+  {
+    document,
+    home,
+    report,
+    volumes,
+  }: { document: YamlDocument; home: string; report: Report; volumes: Readonly<Record<string, unknown>> },
 ): ContainerEntry | undefined {
+  const value = withDefinitions(written, volumes);
   const path = ["containers", name];
   const at = { document, path, report };
   const reportAt: ReportAt = (inner, message, hint) =>
@@ -162,6 +168,7 @@ function makeTemplate(
       stopSignal: container.stop_signal,
       stopGracePeriodMs: container.stop_grace_period,
       networks: unlessEmpty(makeNetworks(container, reportAt)),
+      devices: unlessEmpty(makeDevices(container, reportAt)),
       proxmox: makeProxmox(container, reportAt),
     }),
   };

@@ -67,6 +67,7 @@ const ofOneRuntime: { runtime: BackendName; path: Path; hint: string }[] = [
   { runtime: "crun", path: ["cap_add"], hint: 'LXC can take capabilities away ("cap_drop"), and give none' },
   { runtime: "lxc", path: ["template"], hint: 'here: "rootfs" or "bundle"' },
   { runtime: "lxc", path: ["networks"], hint: "a crun container shares its host's network" },
+  { runtime: "lxc", path: ["devices"], hint: "crun passes no devices on in this version" },
   { runtime: "lxc", path: ["resources", "swap"], hint: "crun does not bound it in this version" },
   { runtime: "lxc", path: ["proxmox"], hint: "these are options of Proxmox's containers" },
 ];

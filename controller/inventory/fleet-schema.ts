@@ -2,7 +2,7 @@ import * as z from "zod";
 import { capabilities } from "../../shared/capabilities.ts";
 import { AbsolutePath, User } from "../../shared/spec.ts";
 import { nearestHint } from "./nearest.ts";
-import { Network, Proxmox, Template } from "./proxmox-schema.ts";
+import { Devices, Network, Proxmox, StorageName, Template } from "./proxmox-schema.ts";
 import {
   ContainerName,
   Count,
@@ -78,31 +78,42 @@ const TmpfsOptions = words("tmpfs", {
     .describe('The mode of its root folder, quoted, as in "1777".'),
 });
 
+/** A volume of a container's own; `storage` and `size` may stand here or where it is mounted. */
+export const VolumeDefinition = words(
+  "the definition of a volume",
+  {
+    storage: StorageName.optional().describe("The storage that holds it (that of the root file system)."),
+    size: Size.optional().describe("How large it is, as in 8g; in whole MiB, and it can only grow."),
+    backup: Flag.optional().describe("Whether Proxmox's backups have it too (false)."),
+  },
+  { later: ["protect"] },
+);
+
 export const Volume = words(
   "a volume",
   {
-    type: oneOf(["bind", "tmpfs"], { later: ["volume"] }).describe(
-      "bind: a path of the host; tmpfs: memory.",
+    type: oneOf(["bind", "tmpfs", "volume"]).describe(
+      "bind: a path of the host; tmpfs: memory; volume (lxc): storage of the container's own.",
     ),
-    source: PathOnHost.optional().describe("For bind: the path on the host."),
+    source: Text.optional().describe("For bind: the path on the host; for volume: its name."),
+    ...VolumeDefinition.shape,
     target: PathOnHost.describe("The path in the container."),
     read_only: Flag.optional().describe("The container cannot write there."),
     tmpfs: TmpfsOptions.optional().describe("For tmpfs: its size and mode."),
   },
-  { later: ["volume", "consistency"] },
+  { later: ["volume", "consistency", "protect"] },
 );
 
-const aShortVolume = ({ input }: { input?: unknown }) => {
-  if (typeof input === "string" && /^[A-Za-z0-9][\w.-]*:/.test(input))
-    return `named volumes (${shown(input)}) are not supported in this version\nhere: a path of the host, as in /srv/data:/data`;
-  return `${shown(input)} is not a volume\nas in /srv/data:/data or /srv/data:/data:ro; both paths absolute`;
-};
+const aShortVolume = ({ input }: { input?: unknown }) =>
+  `${shown(input)} is not a volume\nas in /srv/data:/data, /srv/data:/data:ro or NAME:/data; both paths absolute`;
+/** `NAME:/data` becomes a map before it comes here (volumes.ts). */
 const ShortVolume = z
   .string()
-  .regex(/^\/[^:\0]*:\/[^:\0]*(:r[ow])?$/, { error: aShortVolume, abort: true })
-  .refine((text) => text.split(":", 2).every((path) => AbsolutePath.safeParse(path).success), {
-    error: aShortVolume,
-  });
+  .regex(/^(\/[^:\0]*|[A-Za-z0-9][\w.-]{0,62}):\/[^:\0]*(:r[ow])?$/, { error: aShortVolume, abort: true })
+  .refine(
+    (text) => text.split(":", 2).every((path) => /^[^/]/.test(path) || AbsolutePath.safeParse(path).success),
+    { error: aShortVolume },
+  );
 
 const Condition = words("a dependency", {
   condition: oneOf(["started"], { later: ["healthy", "completed_successfully"] })
@@ -188,6 +199,7 @@ export const Container = words(
       .max(32, { error: "Proxmox takes 32 interfaces at most" })
       .optional()
       .describe("lxc: its network interfaces; crun shares its host's network."),
+    devices: Devices.optional().describe("lxc: devices of the host that it may use."),
     resources: Resources.optional().describe("What it may use at most."),
     read_only: Flag.optional().describe("Its files cannot be written, volumes apart."),
     cap_add: z
@@ -217,7 +229,7 @@ export const Container = words(
     protect: Flag.default(false).describe("Never delete or replace it."),
   },
   {
-    later: ["image", "healthcheck", "restart", "secrets", "configs", "update", "hooks", "devices"],
+    later: ["image", "healthcheck", "restart", "secrets", "configs", "update", "hooks"],
     instead: {
       deploy: "write replicas, mode, placement and resources directly into the container",
       entrypoint: 'write "command"',
@@ -265,7 +277,6 @@ const fleetWords = {
     "images",
     "secrets",
     "configs",
-    "volumes",
     "networks",
     "hooks",
     "notify",
@@ -275,14 +286,25 @@ const fleetWords = {
 
 export const Fleet = words(
   "a fleet",
-  { ...frame, containers: z.record(ContainerName, Container).describe("What should run, by name.") },
+  {
+    ...frame,
+    volumes: z
+      .record(Name, VolumeDefinition)
+      .optional()
+      .describe("Volumes of the containers that mount them, by name: each replica has its own."),
+    containers: z.record(ContainerName, Container).describe("What should run, by name."),
+  },
   fleetWords,
 );
 
-/** A fleet around its containers, which are checked one by one: a wrong one does not hide the others. */
+/** A fleet around its containers and volumes, which are checked one by one: a wrong one does not hide the others. */
 export const FleetFrame = words(
   "a fleet",
-  { ...frame, containers: z.record(ContainerName, z.unknown()) },
+  {
+    ...frame,
+    volumes: z.record(Name, z.unknown()).optional(),
+    containers: z.record(ContainerName, z.unknown()),
+  },
   fleetWords,
 );
 export type FleetFrame = z.output<typeof FleetFrame>;

@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from "node:net";
 import * as z from "zod";
-import { Network as WantedNetwork } from "../../shared/spec.ts";
+import { Device as WantedDevice, Network as WantedNetwork } from "../../shared/spec.ts";
 import { between, Count, Flag, listOf, oneOf, Size, Text, wants } from "./scalars.ts";
 import { words } from "./vocabulary.ts";
 
@@ -94,6 +94,42 @@ export const Network = words("a network", {
   firewall: Flag.optional().describe("Whether Proxmox's firewall filters it."),
 });
 
+const aDevice = wants("a device of the host", "as in /dev/fuse");
+const DevicePath = z
+  .string(aDevice)
+  .regex(/^\/dev\/[^\0,\s]+$/, { ...aDevice, abort: true })
+  .refine((path) => WantedDevice.shape.path.safeParse(path).success, aDevice);
+const aMode = wants("the mode of a device", 'as in "0660"');
+export const Device = words("a device", {
+  path: DevicePath.describe("The device on the host, and in the container."),
+  mode: z
+    .string(aMode)
+    .regex(/^0[0-7]{3}$/, aMode)
+    .optional()
+    .describe('Its mode in the container, quoted, as in "0660".'),
+  uid: Count.optional().describe("Whose it is in the container (0)."),
+  gid: Count.optional().describe("The group that it has in the container (0)."),
+  deny_write: Flag.optional().describe("The container cannot write to it."),
+});
+export const Devices = z
+  .array(z.union([DevicePath, Device], aDevice))
+  .max(256, { error: "Proxmox takes 256 devices at most" });
+
+const anAddress = wants("an IP address", "as in 10.20.8.1 or fd00::1");
+const Address = z
+  .string(anAddress)
+  .regex(new RegExp(`^(${ipv4}|${ipv6})$`), { ...anAddress, abort: true })
+  .refine((text) => canonicalIp(text) !== undefined, anAddress)
+  .transform((text) => canonicalIp(text) ?? text);
+const aDomain = wants("a domain", "as in example.com");
+const aZone = wants("a time zone", "as in Europe/Berlin, or host");
+const aKey = wants("a public key of one line", "as in ssh-ed25519 AAAA… me@home");
+const anIdmap = wants(
+  "a mapping of ids",
+  'as in "u 0 100000 65536": kind, first inside, first outside, how many',
+);
+const aPool = wants("the name of a pool", "as in shop");
+
 const vmids = { least: 100, most: 999_999_999 };
 
 const aRange = wants("a range of VMIDs", "as in 2100-2199, from 100 on");
@@ -110,6 +146,7 @@ const VmidRange = z
   .meta({ id: "vmid_range" });
 
 const aStorage = wants("the name of a storage", "as in local-zfs");
+export const StorageName = z.string(aStorage).regex(/^[A-Za-z][\w.-]*$/, aStorage);
 const aTag = wants("a tag", "letters, digits and _+.- only, beginning with a letter, a digit or _");
 
 export const Proxmox = words(
@@ -119,11 +156,7 @@ export const Proxmox = words(
       .optional()
       .describe("Its VMID; left out, the lowest free one."),
     vmid_range: VmidRange.optional().describe("Where its VMID is taken from, as in 2100-2199."),
-    storage: z
-      .string(aStorage)
-      .regex(/^[A-Za-z][\w.-]*$/, aStorage)
-      .optional()
-      .describe("The storage of its root file system."),
+    storage: StorageName.optional().describe("The storage of its root file system."),
     rootfs_size: Size.optional().describe(
       "How large its root file system is, as in 8g; in whole MiB, and it can only grow (4g).",
     ),
@@ -159,6 +192,30 @@ export const Proxmox = words(
     })
       .optional()
       .describe("Proxmox's HA manager looks after it."),
+    cores: between(1, 8192, "a number of cores").optional().describe("How many cores it sees (all)."),
+    cpuunits: between(2, 10_000, "a share of the CPUs")
+      .optional()
+      .describe("Its share of the CPUs beside other guests (100)."),
+    pool: z
+      .string(aPool)
+      .regex(/^[A-Za-z0-9][\w.-]*$/, aPool)
+      .optional()
+      .describe("The pool of Proxmox's that it belongs to."),
+    nameserver: listOf(Address, "an IP address").optional().describe("Its name servers (the host's)."),
+    searchdomain: listOf(z.string().regex(/^[A-Za-z0-9.-]+$/, aDomain), "a domain")
+      .optional()
+      .describe("The domains in which it looks up names (the host's)."),
+    timezone: z
+      .string(aZone)
+      .regex(/^[A-Za-z][\w+/-]*$/, aZone)
+      .optional()
+      .describe("Its time zone, as in Europe/Berlin; host: that of its host."),
+    ssh_public_keys: listOf(z.string().regex(/^[^\0\r\n]+$/, aKey), "a public key")
+      .optional()
+      .describe("Who may log in as its root: lines of authorized_keys."),
+    idmap: listOf(z.string().regex(/^[ug] \d+ \d+ \d+$/, anIdmap), "a mapping of ids")
+      .optional()
+      .describe("How its user and group ids are mapped to the host's, instead of the usual way."),
   },
-  { later: ["pool", "machine", "agent"] },
+  { later: ["machine", "agent"] },
 );

@@ -1,4 +1,4 @@
-import type { Network, ProxmoxOptions, Resources } from "../../shared/spec.ts";
+import type { Device, Network, ProxmoxOptions, Resources } from "../../shared/spec.ts";
 import { formatSize } from "../../shared/units.ts";
 import { defined, unlessEmpty } from "./defined.ts";
 import type { Container } from "./fleet-schema.ts";
@@ -45,6 +45,17 @@ export function makeNetworks({ networks = [] }: Container, report: ReportAt): Ne
   });
 }
 
+/** `devices`, in the order of the file. Pure. */
+export function makeDevices({ devices = [] }: Container, report: ReportAt): Device[] {
+  const seen = new Set<string>();
+  return devices.map((device, index) => {
+    const { path, deny_write: denyWrite, ...rest } = typeof device === "string" ? { path: device } : device;
+    if (seen.has(path)) report(["devices", index], `${path} stands here a second time`);
+    seen.add(path);
+    return { path, ...defined({ ...rest, denyWrite: trueOrNothing(denyWrite) }) };
+  });
+}
+
 /** `proxmox`. Pure. */
 export function makeProxmox({ proxmox }: Container, report: ReportAt): ProxmoxOptions | undefined {
   if (proxmox === undefined) return undefined;
@@ -77,6 +88,14 @@ export function makeProxmox({ proxmox }: Container, report: ReportAt): ProxmoxOp
         state: proxmox.ha.state,
         ...defined({ maxRestart: proxmox.ha.max_restart, maxRelocate: proxmox.ha.max_relocate }),
       },
+      cores: proxmox.cores,
+      cpuunits: proxmox.cpuunits,
+      pool: proxmox.pool,
+      nameserver: unlessEmpty(proxmox.nameserver),
+      searchdomain: unlessEmpty(proxmox.searchdomain),
+      timezone: proxmox.timezone,
+      sshPublicKeys: unlessEmpty(proxmox.ssh_public_keys),
+      idmap: unlessEmpty(proxmox.idmap),
     }),
   );
 }
@@ -90,7 +109,8 @@ function trueOrNothing(flag: boolean | undefined): true | undefined {
   return flag === true ? flag : undefined;
 }
 
-function requireWholeMebibytes(bytes: number | undefined, path: Path, report: ReportAt): void {
+/** Reports a size that is no whole number of MiB. */
+export function requireWholeMebibytes(bytes: number | undefined, path: Path, report: ReportAt): void {
   if (bytes === undefined || bytes % mebibyte === 0) return;
   const below = Math.floor(bytes / mebibyte);
   const nearest = below === 0 ? "1m" : `${below}m or ${below + 1}m`;

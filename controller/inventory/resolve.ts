@@ -4,7 +4,7 @@ import { reportCollisions } from "./collisions.ts";
 import { type ContainerEntry, readContainer, type Template } from "./containers.ts";
 import { checkDependencies } from "./dependencies.ts";
 import type { YamlDocument } from "./documents.ts";
-import { FleetFrame } from "./fleet-schema.ts";
+import { FleetFrame, VolumeDefinition } from "./fleet-schema.ts";
 import { type ParsedInventory, type ResolvedInventory, resolveInventory } from "./hosts.ts";
 import { hasVariable } from "./interpolate.ts";
 import { Inventory } from "./inventory-schema.ts";
@@ -13,8 +13,9 @@ import type { Fleet, Host, Resolved, Wanted } from "./model.ts";
 import { nearestHint } from "./nearest.ts";
 import { makePlacer, type Placed, type Placer } from "./placement.ts";
 import { explainSettings, type Setting } from "./settings.ts";
-import { textsIn, validate } from "./validate.ts";
+import { reportForeignWords, textsIn, validate } from "./validate.ts";
 import { isRecord } from "./vocabulary.ts";
+import { volumeNames } from "./volumes.ts";
 
 type Options = { home: string; report: Report };
 
@@ -93,11 +94,13 @@ function resolveFleet(
 ): Fleet | undefined {
   const frame = validate(FleetFrame, document.value, { document, ...options });
   if (!isRecord(document.value)) return undefined;
-  const { containers: raw, ...around } = document.value;
+  const { containers: raw, volumes: definitions, ...around } = document.value;
   reportVariables(around, document, options);
   const named = isRecord(raw) ? Object.entries(raw) : [];
+  const volumes = isRecord(definitions) ? definitions : {};
+  reportVolumes(volumes, named, { document, ...options });
   const entries = named.flatMap(
-    ([name, value]) => readContainer(name, value, { document, ...options }) ?? [],
+    ([name, value]) => readContainer(name, value, { document, volumes, ...options }) ?? [],
   );
   checkDependencies(entries, { names: named.map(([name]) => name), document, ...options });
   if (frame === undefined || inventory === undefined) return undefined;
@@ -115,6 +118,33 @@ function resolveFleet(
     wanted: wanted.sort(byHostThenId),
     place: document.keyPlace(["name"]),
   };
+}
+
+/** A volume is one container's own, though each of its replicas has one: others that name it would get another. */
+function reportVolumes(
+  volumes: Readonly<Record<string, unknown>>,
+  containers: [name: string, value: unknown][],
+  { document, report }: Options & { document: YamlDocument },
+): void {
+  for (const [name, definition] of Object.entries(volumes)) {
+    const path = ["volumes", name];
+    reportForeignWords(VolumeDefinition, definition, { document, path, report });
+    const [owner, ...others] = containers.flatMap(([container, value]) =>
+      volumeNames(value).includes(name) ? [container] : [],
+    );
+    if (owner === undefined)
+      report(
+        document.keyPlace(path),
+        `no container mounts volume "${name}"`,
+        `as in volumes: [${name}:/data]`,
+      );
+    for (const other of others)
+      report(
+        document.keyPlace(["containers", other, "volumes"]),
+        `volume "${name}" would be of both "${owner}" and "${other}"`,
+        "a volume of Proxmox's belongs to one container: give the other its own",
+      );
+  }
 }
 
 function placeContainer(

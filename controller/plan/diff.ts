@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Observed } from "../../shared/container.ts";
 import { changedFields, dearest } from "../../shared/costs.ts";
+import { volumesOf } from "../../shared/spec.ts";
 import type { Selection } from "../inventory/select.ts";
 import { describeExit } from "./exit.ts";
 import { wordOf } from "./fields.ts";
@@ -60,14 +61,14 @@ export function planFleet(input: PlanInput): Plan {
 }
 
 /** Ours, on a host where it is not wanted. */
-type Leftover = Pick<Observed, "id"> & { host: string };
+type Leftover = Pick<Observed, "id"> & { host: string; lost: string[] };
 
 function findLeftovers({ fleet, observed }: PlanInput, wanted: ReadonlySet<string>): Leftover[] {
   return [...observed]
     .flatMap(([host, containers]) =>
       containers
         .filter(({ id, fleet: owner }) => owner === fleet && !wanted.has(keyOf({ id, host })))
-        .map(({ id }) => ({ id, host })),
+        .map(({ id, spec }) => ({ id, host, lost: volumesOf(spec ?? {}).map(({ name }) => name) })),
     )
     .sort(byHostThenId);
 }
@@ -89,7 +90,7 @@ function planWanted(
     const container = there.get(one.id);
     const from = one.mode === "global" ? undefined : leaving.get(one.id);
     const change = changeFor(one, container, { from });
-    const refusal = refusalOfId(one, container, { fleet }) ?? refusalOfChange(change);
+    const refusal = refusalOfId(one, container, { fleet }) ?? refusalOfChange(change, container?.spec);
     if (refusal === undefined) changes.push(change);
     else refused.push(refusal);
   }
@@ -159,11 +160,14 @@ function planLeftovers(
   const arrivals = new Map(options.changes.map((change) => [keyOf(change), change]));
   const changes: PlannedChange[] = [];
   const orphans: Noted[] = [];
-  for (const { id, host } of leftovers) {
+  for (const { id, host, lost } of leftovers) {
     const home = homes.get(id);
     if (!isSelected({ id, host }) && !(home && isSelected(home))) continue;
     const arrival = home && arrivals.get(keyOf(home));
-    const removal = { id, host, kind: "delete", fields: [], after: [] } as const;
+    const removal = {
+      ...({ id, host, kind: "delete", fields: [], after: [] } as const),
+      ...(lost.length > 0 && { lost }),
+    };
     if (home === undefined) {
       if (prune) changes.push({ ...removal, reason: "left the fleet" });
       else orphans.push({ id, host, reason: "left the fleet" });

@@ -26,6 +26,7 @@ const yamlWords: Record<Exclude<SpecField, "source">, string> = {
   stopSignal: "stop_signal",
   stopGracePeriodMs: "stop_grace_period",
   networks: "networks",
+  devices: "devices",
   "proxmox.vmid": "proxmox.vmid",
   "proxmox.vmidRange": "proxmox.vmid_range",
   "proxmox.storage": "proxmox.storage",
@@ -37,6 +38,14 @@ const yamlWords: Record<Exclude<SpecField, "source">, string> = {
   "proxmox.tags": "proxmox.tags",
   "proxmox.protection": "proxmox.protection",
   "proxmox.ha": "proxmox.ha",
+  "proxmox.cores": "proxmox.cores",
+  "proxmox.cpuunits": "proxmox.cpuunits",
+  "proxmox.pool": "proxmox.pool",
+  "proxmox.nameserver": "proxmox.nameserver",
+  "proxmox.searchdomain": "proxmox.searchdomain",
+  "proxmox.timezone": "proxmox.timezone",
+  "proxmox.sshPublicKeys": "proxmox.ssh_public_keys",
+  "proxmox.idmap": "proxmox.idmap",
 };
 
 /** The word under which the YAML says where the files come from. */

@@ -8,6 +8,7 @@ const refusals: Record<Refused["kind"], { cannot: string; hint: string }> = {
     cannot: "changed",
     hint: "leave the size as it is, or delete the container first: its files are lost",
   },
+  move: { cannot: "changed", hint: "leave the storage as it is" },
 };
 
 /**

@@ -39,6 +39,8 @@ export type PlannedChange = {
   start?: boolean | undefined;
   /** `protect: true`: this change destroys what must not be; the plan shows it, and is refused. */
   protect?: boolean | undefined;
+  /** Names of the volumes whose files are lost with a container that is deleted. */
+  lost?: readonly string[] | undefined;
   /** Changes of this plan that come first, as `id@host`. */
   after: readonly string[];
   place?: Place | undefined;
@@ -47,8 +49,8 @@ export type PlannedChange = {
 /** What is left as it is. */
 export type Noted = { host: string; id: ContainerId; reason: string; place?: Place | undefined };
 
-/** A wanted container that cannot be had: its id is `taken` by what is not ours, or its files would have to `shrink`. */
-export type Refused = Noted & { kind: "taken" | "shrink" };
+/** A wanted container that cannot be had: its id is `taken` by what is not ours, or its files would have to `shrink` or `move`. */
+export type Refused = Noted & { kind: "taken" | "shrink" | "move" };
 
 /** Everything sorted by host, then id. */
 export type Plan = {

@@ -1,7 +1,7 @@
 import type { Observed } from "../../shared/container.ts";
-import { defaultRootfsBytes } from "../../shared/spec.ts";
+import { shrinks } from "../../shared/costs.ts";
+import { type ContainerSpec, volumesOf } from "../../shared/spec.ts";
 import { formatSize } from "../../shared/units.ts";
-import { wordOf } from "./fields.ts";
 import type { Desired, PlannedChange, Refused } from "./model.ts";
 
 /** Why what is there under a wanted id keeps it from being made; undefined where it is this fleet's own. */
@@ -15,17 +15,26 @@ export function refusalOfId(
   return { kind: "taken", id, host, reason: `what is there ${owner}`, place };
 }
 
-/** Why a change cannot be carried out: a file system that holds files is not made smaller. */
-export function refusalOfChange({ id, host, kind, fields, place }: PlannedChange): Refused | undefined {
-  const size = fields.find(({ field }) => field === "proxmox.rootfsBytes");
-  if (kind !== "update" || size === undefined) return undefined;
-  const before = rootfsBytesOf(size.old);
-  const after = rootfsBytesOf(size.new);
-  if (after >= before) return undefined;
-  const reason = `${wordOf(size)} cannot shrink: ${formatSize(before)} → ${formatSize(after)}`;
-  return { kind: "shrink", id, host, reason, place };
+/** Why a change cannot be carried out: what holds files is made neither smaller nor of another storage. */
+export function refusalOfChange(
+  { id, host, kind, spec, place }: PlannedChange,
+  before: ContainerSpec | undefined,
+): Refused | undefined {
+  if (spec === undefined || before === undefined) return undefined;
+  const [shrink] = shrinks(before, spec, { rootfs: kind === "replace" ? "new" : "kept" });
+  if (shrink !== undefined) {
+    const reason = `${shrink.word} cannot shrink: ${formatSize(shrink.before)} → ${formatSize(shrink.after)}`;
+    return { kind: "shrink", id, host, reason, place };
+  }
+  for (const { name, storage } of volumesOf(spec)) {
+    const old = volumesOf(before).find((volume) => volume.name === name);
+    if (old === undefined || old.storage === storage) continue;
+    const reason = `volumes.${name} is on ${storageText(old.storage)}, and does not go to ${storageText(storage)} by itself`;
+    return { kind: "move", id, host, reason, place };
+  }
+  return undefined;
 }
 
-function rootfsBytesOf(value: unknown): number {
-  return typeof value === "number" ? value : defaultRootfsBytes;
+function storageText(storage: string | undefined): string {
+  return storage ?? "the storage of the root file system";
 }

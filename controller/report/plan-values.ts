@@ -102,8 +102,10 @@ function shown(field: FieldChange["field"], value: unknown): string {
 }
 
 function mountText(mount: Mount): string {
-  if (mount.type === "bind")
-    return `${plain(mount.source)}:${plain(mount.target)}${mount.readOnly === true ? ":ro" : ""}`;
+  if (mount.type !== "tmpfs") {
+    const text = `${plain(mount.type === "bind" ? mount.source : mount.name)}:${plain(mount.target)}${mount.readOnly === true ? ":ro" : ""}`;
+    return mount.type === "bind" ? text : `${text} (${formatSize(mount.sizeBytes)})`;
+  }
   return `tmpfs:${plain(mount.target)}${mount.sizeBytes === undefined ? "" : ` (${formatSize(mount.sizeBytes)})`}`;
 }
 

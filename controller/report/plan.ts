@@ -64,11 +64,12 @@ function changeLines(
   change: PlannedChange,
   { idWidth, paint }: { idWidth: number; paint: (color: Color, text: string) => string },
 ): string[] {
-  const { kind, id, reason, placement, cost, protect } = change;
+  const { kind, id, reason, placement, cost, protect, lost = [] } = change;
   const { sign, color } = signs[kind];
   const why = [
     reason,
     cost && costWords[cost],
+    lost.length > 0 && `lost with it: ${counted(lost.length, "volume")} (${lost.join(", ")})`,
     kind === "create" && placement,
     protect === true && "protected: apply will refuse it",
   ].filter((part) => typeof part === "string");

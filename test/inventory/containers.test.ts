@@ -130,14 +130,13 @@ const wrong: { title: string; words: string; mistakes: string[] }[] = [
     ],
   },
   {
-    title: "paths that leave their root, relative ones and named volumes are refused",
+    title: "paths that leave their root, relative ones and named volumes of crun are refused",
     words: "web: {rootfs: ./r, command: [x], volumes: [./a:/b, data:/b, /a/../b:/c, /x], working_dir: ../x}",
     mistakes: [
       'fleet.yaml:10:93: "../x" is not an absolute path · beginning with "/", without "." and ".." in it',
-      'fleet.yaml:10:46: "./a:/b" is not a volume · as in /srv/data:/data or /srv/data:/data:ro; both paths absolute',
-      'fleet.yaml:10:54: named volumes ("data:/b") are not supported in this version · here: a path of the host, as in /srv/data:/data',
-      'fleet.yaml:10:63: "/a/../b:/c" is not a volume · as in /srv/data:/data or /srv/data:/data:ro; both paths absolute',
-      'fleet.yaml:10:75: "/x" is not a volume · as in /srv/data:/data or /srv/data:/data:ro; both paths absolute',
+      'fleet.yaml:10:46: "./a:/b" is not a volume · as in /srv/data:/data, /srv/data:/data:ro or NAME:/data; both paths absolute',
+      'fleet.yaml:10:63: "/a/../b:/c" is not a volume · as in /srv/data:/data, /srv/data:/data:ro or NAME:/data; both paths absolute',
+      'fleet.yaml:10:75: "/x" is not a volume · as in /srv/data:/data, /srv/data:/data:ro or NAME:/data; both paths absolute',
     ],
   },
   {
@@ -153,8 +152,8 @@ const wrong: { title: string; words: string; mistakes: string[] }[] = [
     words:
       "web: {rootfs: ./r, command: [x], volumes: [{type: bind, target: /b, tmpfs: {size: 1m}}, {type: tmpfs, source: /a, target: /t}]}",
     mistakes: [
-      'fleet.yaml:10:46: "source" is missing · the path on the host',
       'fleet.yaml:10:78: "tmpfs" means nothing for a bind volume',
+      'fleet.yaml:10:46: "source" is missing · the path on the host',
       'fleet.yaml:10:113: "source" means nothing for a tmpfs',
     ],
   },
@@ -186,3 +185,50 @@ for (const id of ["../x", "", "x".repeat(300), "a\0b", "a\nb", ".a", "a/b", "a b
     t.regex(mistakes[0] ?? "", /^fleet\.yaml:10:3: ".*" is not a container id · letters, digits/);
     t.notRegex(mistakes[0] ?? "", /[\0\n]/);
   });
+
+const guest = (words: string) => `{runtime: lxc, template: "local:vztmpl/a.tar.zst", ${words}}`;
+const withVolumes = (containers: string, volumes: string) =>
+  read(inventory("pve1: {vars: {fast: nvme}}") + fleet(containers, `volumes: ${volumes}\n`));
+
+test("a volume is said once, under volumes, and mounted by its name; what its mount says goes before", (t) => {
+  const { fleet: resolved, mistakes } = withVolumes(
+    `db: ${guest('volumes: ["data:/var/lib/db:ro", {type: volume, source: logs, target: /log, size: 2g}]')}`,
+    '{data: {size: 8g, storage: "{{ fast }}", backup: true}, logs: {size: 1g}}',
+  );
+  t.deepEqual(mistakes, []);
+  t.deepEqual(resolved?.wanted[0]?.spec.mounts, [
+    {
+      ...{ type: "volume", name: "data", target: "/var/lib/db", sizeBytes: 8 * 1024 ** 3 },
+      ...{ storage: "nvme", backup: true, readOnly: true },
+    },
+    { type: "volume", name: "logs", target: "/log", sizeBytes: 2 * 1024 ** 3 },
+  ]);
+});
+
+test("each replica has a volume of its own, and two containers cannot have one", (t) => {
+  const mount = 'volumes: ["data:/data"]';
+  const replicas = withVolumes(`db: ${guest(`${mount}, replicas: 3`)}`, "{data: {size: 1g}}");
+  t.deepEqual(replicas.mistakes, []);
+  const two = withVolumes(`db: ${guest(mount)}\nweb: ${guest(mount)}`, "{data: {size: 1g}}");
+  t.deepEqual(two.mistakes, [
+    `fleet.yaml:12:59: volume "data" would be of both "db" and "web" · a volume of Proxmox's belongs to one container: give the other its own`,
+  ]);
+});
+
+test("a volume without a size, of crun, of half a MiB or that nobody mounts is refused", (t) => {
+  const text = [
+    `one: ${guest('volumes: ["data:/data"]')}`,
+    "two: {rootfs: ./r, command: [x], volumes: [{type: volume, source: a, target: /a, size: 1g}]}",
+    `three: ${guest("volumes: [{type: volume, source: a, target: /a, size: 1.5k}]")}`,
+    `four: ${guest("volumes: [{type: bind, source: data, target: /a, size: 1g}]")}`,
+  ].join("\n");
+  t.deepEqual(withVolumes(text, "{idle: {size: 1g, protekt: true}}").mistakes, [
+    'fleet.yaml:9:28: "protekt" is not a field of the definition of a volume · its fields: storage, size, backup',
+    'fleet.yaml:9:11: no container mounts volume "idle" · as in volumes: [idle:/data]',
+    'fleet.yaml:11:69: volume "data" has no size · say it under "volumes" of the fleet, or here: size: 8g',
+    'fleet.yaml:12:46: a named volume needs "runtime: lxc" · here: a path of the host, as in /srv/data:/data',
+    "fleet.yaml:13:115: 1536 bytes are not a whole number of MiB · Proxmox counts in MiB: write 1m",
+    'fleet.yaml:14:115: "size" means nothing for a bind',
+    'fleet.yaml:14:91: "data" is not an absolute path · for a volume write "type: volume"',
+  ]);
+});

@@ -41,7 +41,7 @@ const guestOf = (text: string) => ({ vmid: 105, config: parseGuestConfig(text), 
 test("a guest's configuration is read as a spec, with what no word can say", (t) => {
   const { spec, problems, unsaid, ostype } = describeGuest(guestOf(full), { ha: undefined });
   t.deepEqual(problems, []);
-  t.deepEqual(unsaid, ["cores: 2", "lxc.apparmor.profile: mine"]);
+  t.deepEqual(unsaid, ["lxc.apparmor.profile: mine"]);
   t.is(ostype, "debian");
   if (spec === undefined) return t.fail();
   t.deepEqual(wordsOf({ name: "db", vmid: 105, spec, template: "local:vztmpl/d", unsaid }, "pve1"), {
@@ -62,13 +62,13 @@ test("a guest's configuration is read as a spec, with what no word can say", (t)
     resources: { cpus: 1.5, memory: "256m", swap: "0" },
     proxmox: {
       ...{ vmid: 105, storage: "tank", rootfs_size: "8g", features: { nesting: true }, onboot: true },
-      ...{ startup: { order: 1, up: 30 }, tags: ["db", "shop"] },
+      ...{ startup: { order: 1, up: 30 }, tags: ["db", "shop"], cores: 2 },
     },
   });
 });
 
 const unfit: { what: string; line: string; problem: RegExp }[] = [
-  { what: "a volume of a storage", line: "mp0: tank:vm-105-disk-1,mp=/d,size=8G", problem: /^mp0: tank:/ },
+  { what: "a volume of no known size", line: "mp0: tank:vm-105-disk-1,mp=/d", problem: /sizeBytes/ },
   {
     what: "an interface with a rate",
     line: "net0: name=eth0,bridge=vmbr0,rate=5",
@@ -121,22 +121,22 @@ proxmoxTest("guests that others have made are adopted as they are: the first pla
     bed,
     `set -e; mkdir -p /srv/data
     pct create 105 ${busyboxTemplate} --rootfs local:0.125 --hostname db --memory 64 --swap 0 --cores 1 \
-      --net0 name=eth0,bridge=vmbr50,ip=10.77.50.40/24 --mp0 /srv/data,mp=/data --tags "Shop;old" --onboot 1 \
+      --net0 name=eth0,bridge=vmbr50,ip=10.77.50.40/24 --mp0 /srv/data,mp=/data --mp1 local2:0.125,mp=/db --cmode shell --tags "Shop;old" --onboot 1 \
       --description 'é by hand' --unprivileged 1 --features nesting=1 --start 1
     pct create 106 ${busyboxTemplate} --rootfs local:0.125 --hostname db --unprivileged 0
-    pct create 107 ${busyboxTemplate} --rootfs local:0.125 --mp0 local2:0.125,mp=/data`,
+    pct create 107 ${busyboxTemplate} --rootfs local:0.125 --net0 name=eth0,bridge=vmbr50,rate=5`,
   );
   await bed.writeFleet({}, { prune: true });
 
   const refused = await nexcage("105", "107");
   t.is(refused.exitCode, 9);
-  t.regex(refused.stderr, /107@pve1 cannot be adopted: mp0: local2:/);
+  t.regex(refused.stderr, /107@pve1 cannot be adopted: net0: .*rate=5/);
   const before = await onHost(bed, "sha1sum /etc/pve/lxc/*.conf");
   const unsure = await nexcage("105");
   t.regex(unsure.stderr, /no template there is called alpine-.*\n.*--template local:vztmpl\/busybox-1/);
   const shown = await nexcage("105", "--template", busyboxTemplate);
   t.is(shown.exitCode, 0, shown.stderr);
-  t.regex(shown.stdout, /^containers:\n {2}# adopted: guest 105; .*\n {2}# {3}cores: 1\n/);
+  t.regex(shown.stdout, /^containers:\n {2}# adopted: guest 105; .*\n {2}# {3}cmode: shell\n/);
   t.regex(shown.stderr, /nothing was changed/);
   t.is(await onHost(bed, "sha1sum /etc/pve/lxc/*.conf"), before);
 
@@ -154,7 +154,8 @@ proxmoxTest("guests that others have made are adopted as they are: the first pla
   const conf = await onHost(bed, "cat /etc/pve/lxc/105.conf");
   t.regex(conf, /^#%C3%A9 by hand\n#nexcage%3A /);
   t.regex(conf, /^tags: nexcage;old;shop$/m);
-  t.regex(conf, /^cores: 1$/m, "what no word says stays");
+  t.regex(conf, /^cmode: shell$/m, "what no word says stays");
+  t.regex(conf, /^mp1: local2:105\/vm-105-disk-0.raw,mp=\/db,size=128M$/m);
 
   const again = await nexcage("105");
   t.is(again.stdout, "db@pve1: guest 105 was already this fleet's");

@@ -1,14 +1,11 @@
 import test from "ava";
 import { parseGuestConfig, parseProperties } from "../../agent/backends/lxc/guest-config.ts";
+import { requireMappable } from "../../agent/backends/lxc/mappable.ts";
 import { formatMark, parseMark, withMark } from "../../agent/backends/lxc/mark.ts";
-import {
-  changedOptions,
-  optionsOf,
-  rawLinesOf,
-  requireMappable,
-  toArguments,
-} from "../../agent/backends/lxc/options.ts";
-import { withRawLines } from "../../agent/backends/lxc/raw-lines.ts";
+import { mountChanges } from "../../agent/backends/lxc/mount-points.ts";
+import { optionChanges } from "../../agent/backends/lxc/option-changes.ts";
+import { optionsOf, toArguments } from "../../agent/backends/lxc/options.ts";
+import { linesOf, withRawLines } from "../../agent/backends/lxc/raw-lines.ts";
 import { parseStorages } from "../../agent/backends/lxc/storages.ts";
 import { lowestFree } from "../../agent/backends/lxc/vmids.ts";
 import { ContainerSpec, specDigest } from "../../shared/spec.ts";
@@ -104,10 +101,30 @@ const mapped: { what: string; fields: object; option: string; value: string | un
     value: "name=eth0,bridge=vmbr50,ip=10.0.0.5/24,gw=10.0.0.1,tag=20",
   },
   {
-    what: "a folder of the host",
-    fields: { mounts: [{ type: "bind", source: "/srv/a b", target: "/data", readOnly: true }] },
-    option: "mp0",
-    value: "/srv/a b,mp=/data,ro=1",
+    what: "a device with its mode",
+    fields: { devices: [{ path: "/dev/fuse", mode: "0660", gid: 5, denyWrite: true }] },
+    option: "dev0",
+    value: "/dev/fuse,mode=0660,gid=5,deny-write=1",
+  },
+  { what: "cores", fields: { proxmox: { cores: 2 } }, option: "cores", value: "2" },
+  { what: "a share of the CPUs", fields: { proxmox: { cpuunits: 50 } }, option: "cpuunits", value: "50" },
+  {
+    what: "name servers",
+    fields: { proxmox: { nameserver: ["10.0.0.1", "fd00::1"] } },
+    option: "nameserver",
+    value: "10.0.0.1 fd00::1",
+  },
+  {
+    what: "search domains",
+    fields: { proxmox: { searchdomain: ["example.com", "lan"] } },
+    option: "searchdomain",
+    value: "example.com lan",
+  },
+  {
+    what: "a time zone",
+    fields: { proxmox: { timezone: "Europe/Berlin" } },
+    option: "timezone",
+    value: "Europe/Berlin",
   },
   {
     what: "features",
@@ -158,7 +175,7 @@ test("what pct has no option for are lines of LXC's own", (t) => {
     mounts: [{ type: "tmpfs", target: "/my tmp", sizeBytes: 1024, mode: 0o1777 }],
     resources: { pids: 64 },
   });
-  const lines = rawLinesOf(spec, { consoleLog: "/var/log/nexcage/web-1.console" });
+  const lines = linesOf(spec, { consoleLog: "/var/log/nexcage/web-1.console" });
   t.deepEqual(
     lines.map(({ key, value }) => `${key}: ${value}`),
     [
@@ -176,14 +193,20 @@ test("what pct has no option for are lines of LXC's own", (t) => {
   );
 });
 
-test("lines of LXC's own replace ours, and keep those of others and the other sections", (t) => {
-  const text = `memory: 16\nlxc.init.cwd: /old\nlxc.apparmor.profile: mine\n\n[s1]\nlxc.init.cwd: /then\n`;
+test("lines of LXC's own replace those of the spec before, and keep those of others and the other sections", (t) => {
+  const text = `memory: 16\nlxc.init.cwd: /old\nlxc.apparmor.profile: mine\nlxc.idmap: u 0 1 2\n\n[s1]\nlxc.init.cwd: /then\n`;
+  const cwd = [{ key: "lxc.init.cwd", value: "/new" }];
   t.is(
-    withRawLines(text, [{ key: "lxc.init.cwd", value: "/new" }]),
-    "memory: 16\nlxc.apparmor.profile: mine\nlxc.init.cwd: /new\n\n[s1]\nlxc.init.cwd: /then\n",
+    withRawLines(text, cwd, { before: [] }),
+    "memory: 16\nlxc.apparmor.profile: mine\nlxc.idmap: u 0 1 2\nlxc.init.cwd: /new\n\n[s1]\nlxc.init.cwd: /then\n",
   );
-  const once = withRawLines(written, []);
-  t.is(withRawLines(once, []), once, "done twice it does the same");
+  t.is(
+    withRawLines(text, [], { before: cwd }),
+    "memory: 16\nlxc.apparmor.profile: mine\nlxc.idmap: u 0 1 2\n\n[s1]\nlxc.init.cwd: /then\n",
+    "what is not said any more goes",
+  );
+  const once = withRawLines(written, [], { before: [] });
+  t.is(withRawLines(once, [], { before: [] }), once, "done twice it does the same");
 });
 
 const refused: { what: string; fields: object; source?: object; message: RegExp }[] = [
@@ -206,12 +229,197 @@ for (const { what, fields, source, message } of refused)
     t.throws(() => requireMappable(specOf(fields, source)), { code: "SPEC_REFUSED", message });
   });
 
-test("an update tells pct what differs, and what is gone", (t) => {
-  const before = optionsOf(specOf({ resources: { cpus: 1 }, proxmox: { onboot: true } }));
-  const after = optionsOf(specOf({ resources: { cpus: 2 } }));
-  const { set, remove } = changedOptions(before, after);
-  t.deepEqual(toArguments(set), ["--cpulimit", "2"]);
-  t.deepEqual(remove, ["onboot"]);
+const observed = (text: string) => ({ config: parseGuestConfig(text), macs: new Map<string, string>() });
+const changes: {
+  what: string;
+  text: string;
+  spec: object;
+  before?: object;
+  set: string[];
+  remove?: string[];
+}[] = [
+  {
+    what: "what differs, and takes away what only the spec before had",
+    text: "cpulimit: 1\nonboot: 1\nhostname: web-1\ntags: nexcage\n",
+    spec: { resources: { cpus: 2 } },
+    before: { resources: { cpus: 1 }, proxmox: { onboot: true } },
+    set: ["--cpulimit", "2"],
+    remove: ["onboot"],
+  },
+  {
+    what: "what Proxmox would not take away, to be as it is by itself",
+    text: "memory: 64\nhostname: web-1\ntags: nexcage\n",
+    spec: {},
+    before: { resources: { memoryBytes: 64 * mebibyte } },
+    set: ["--memory", "512"],
+  },
+  {
+    what: "nothing of what neither spec says",
+    text: "cores: 3\nmemory: 64\nnet0: name=eth0,bridge=vmbr0\nhostname: web-1\ntags: nexcage\n",
+    spec: {},
+    set: [],
+  },
+  {
+    what: "an interface that was changed by hand, and keeps what has no word here",
+    text: "net0: name=eth0,bridge=vmbr0,rate=5,type=veth\nnet1: name=eth1,bridge=vmbr0\nhostname: web-1\ntags: nexcage\n",
+    spec: { networks: [{ name: "eth0", bridge: "vmbr50" }] },
+    set: ["--net0", "name=eth0,bridge=vmbr50,rate=5"],
+    remove: ["net1"],
+  },
+  {
+    what: "nothing where only the order of words differs",
+    text: "features: keyctl=1,nesting=1\nnet0: name=eth0,bridge=vmbr0,gw=10.0.0.1,ip=10.0.0.5/24,type=veth\nhostname: web-1\ntags: nexcage\n",
+    spec: {
+      networks: [{ name: "eth0", bridge: "vmbr0", ip: "10.0.0.5/24", gateway: "10.0.0.1" }],
+      proxmox: { features: { nesting: true, keyctl: true } },
+    },
+    set: [],
+  },
+  {
+    what: "again what waits for the next start, and what is to go with it",
+    text: "timezone: host\nnameserver: 10.0.0.1\nhostname: web-1\ntags: nexcage\n\n[pve:pending]\ndelete: timezone\nnameserver: 8.8.8.8\n",
+    spec: { proxmox: { nameserver: ["10.0.0.1"], timezone: "host" } },
+    set: ["--nameserver", "10.0.0.1", "--timezone", "host"],
+  },
+];
+for (const { what, text, spec, before, set, remove = [] } of changes)
+  test(`an update tells pct ${what}`, (t) => {
+    const found = optionChanges(specOf(spec), { ...observed(text), before: before && specOf(before) });
+    t.deepEqual(toArguments(found.set), set);
+    t.deepEqual(found.remove, remove);
+  });
+
+const volume = (name: string, target: string, gib = 1) => ({
+  type: "volume",
+  name,
+  target,
+  sizeBytes: gib * 1024 ** 3,
+});
+const bind = { type: "bind", source: "/srv", target: "/srv" };
+const onDisk = (n: number, rest: string) => `local:100/vm-100-disk-${n}.raw,${rest}`;
+type Known = Record<string, string>;
+const mounted: {
+  what: string;
+  mounts: object[];
+  text?: string;
+  known?: Known;
+  before?: object[];
+  set?: Known;
+  remove?: string[];
+  grow?: { key: string; bytes: number }[];
+  volumes: Known;
+}[] = [
+  {
+    what: "what is not there is made, in the order of the file",
+    mounts: [volume("data", "/data", 0.5), bind],
+    set: { mp0: "tank:0.5,mp=/data", mp1: "/srv,mp=/srv" },
+    volumes: { data: "mp0" },
+  },
+  {
+    what: "a volume that is there is not made again, whatever else stands there",
+    mounts: [volume("data", "/data")],
+    text: `mp0: /srv,mp=/other\nmp3: ${onDisk(1, "mp=/data,size=1G")}\n`,
+    known: { data: "mp3" },
+    volumes: { data: "mp3" },
+  },
+  {
+    what: "without a mark a volume is known by where it is mounted",
+    mounts: [volume("data", "/data")],
+    text: `mp0: ${onDisk(1, "mp=/data,size=1G")}\n`,
+    volumes: { data: "mp0" },
+  },
+  {
+    what: "a volume that moves inside of its container stays the same volume, with what was said of it by hand",
+    mounts: [volume("data", "/new")],
+    text: `mp0: ${onDisk(1, "mp=/data,acl=1,size=1G")}\n`,
+    known: { data: "mp0" },
+    set: { mp0: onDisk(1, "mp=/new,acl=1,size=1G") },
+    volumes: { data: "mp0" },
+  },
+  {
+    what: "a volume grows, and what is larger already stays as it is",
+    mounts: [volume("data", "/data", 3), volume("logs", "/logs", 1)],
+    text: `mp0: ${onDisk(1, "mp=/data,size=2G")}\nmp1: ${onDisk(2, "mp=/logs,size=2G")}\n`,
+    known: { data: "mp0", logs: "mp1" },
+    grow: [{ key: "mp0", bytes: 3 * 1024 ** 3 }],
+    volumes: { data: "mp0", logs: "mp1" },
+  },
+  {
+    what: "a volume that leaves the spec is detached, and known for when it comes back",
+    mounts: [],
+    text: `mp0: ${onDisk(1, "mp=/data,size=1G")}\n`,
+    known: { data: "mp0" },
+    remove: ["mp0"],
+    volumes: { data: "local:100/vm-100-disk-1.raw" },
+  },
+  {
+    what: "one that comes back is attached again",
+    mounts: [volume("data", "/data")],
+    text: "unused0: local:100/vm-100-disk-1.raw\n",
+    known: { data: "local:100/vm-100-disk-1.raw" },
+    set: { mp0: "local:100/vm-100-disk-1.raw,mp=/data" },
+    volumes: { data: "mp0" },
+  },
+  {
+    what: "what was mounted by hand is left alone",
+    mounts: [],
+    text: `mp0: ${onDisk(1, "mp=/mine")}\nmp1: /home,mp=/home\n`,
+    volumes: {},
+  },
+  {
+    what: "a bind mount that the spec before had is taken away",
+    mounts: [],
+    before: [bind],
+    text: "mp0: /srv,mp=/srv\nmp1: /home,mp=/home\n",
+    remove: ["mp0"],
+    volumes: {},
+  },
+];
+for (const {
+  what,
+  mounts,
+  text = "",
+  known = {},
+  before,
+  set = {},
+  remove = [],
+  grow = [],
+  volumes,
+} of mounted)
+  test(`mounts: ${what}`, (t) => {
+    const changed = mountChanges(specOf({ mounts }), {
+      now: { vmid: 100, config: parseGuestConfig(text), volumes: known },
+      before: before && specOf({ mounts: before }),
+      storage: "tank",
+    });
+    t.deepEqual({ ...changed, set: Object.fromEntries(changed.set) }, { set, remove, grow, volumes });
+  });
+
+test("mounts: a volume that was detached by hand is not replaced by an empty one", (t) => {
+  const now = {
+    vmid: 100,
+    config: parseGuestConfig("unused0: local:100/vm-100-disk-1.raw\n"),
+    volumes: { data: "mp0" },
+  };
+  const error = t.throws(
+    () => mountChanges(specOf({ mounts: [volume("data", "/data")] }), { now, storage: "tank" }),
+    {
+      code: "SPEC_REFUSED",
+      message: "volumes: data was detached from guest 100, and its unused0 may be it",
+    },
+  );
+  t.regex(
+    String(error && "hint" in error && error.hint),
+    /pct set 100 --mp0 local:100\/vm-100-disk-1.raw,mp=\/data/,
+  );
+});
+
+test("mounts: what would be hidden by what is mounted later is refused", (t) => {
+  const mounts = [volume("inner", "/srv/data"), bind];
+  t.throws(() => mountChanges(specOf({ mounts }), { now: undefined, storage: "tank" }), {
+    code: "SPEC_REFUSED",
+    message: "volumes: /srv would be mounted over /srv/data",
+  });
 });
 
 test("storages are those of this node that are switched on", (t) => {

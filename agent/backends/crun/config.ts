@@ -187,6 +187,10 @@ function userMount(mount: Mount): OciMount {
           ...(mount.sizeBytes === undefined ? [] : [`size=${mount.sizeBytes}`]),
         ],
       };
+    case "volume":
+      throw new NexcageError("SPEC_REFUSED", `volumes: ${mount.name} is a volume of Proxmox's`, {
+        hint: "crun mounts paths of the host, as in /srv/data:/data",
+      });
     default:
       return mount satisfies never;
   }

@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
 import { NexcageError } from "../../../shared/errors.ts";
-import type { ContainerSpec } from "../../../shared/spec.ts";
+import { type ContainerSpec, volumesOf } from "../../../shared/spec.ts";
+import { readText } from "../../state/files.ts";
 import { bridges, type Guest, hasQuorum, nodeName, readGuestsElsewhere } from "./guests.ts";
-import { requireMappable } from "./options.ts";
+import { requireMappable } from "./mappable.ts";
 import { readStorages, readTemplates, type Storage, templateFolder } from "./storages.ts";
 
 /**
@@ -22,6 +23,8 @@ export function requireGuestPossible(
   if (spec.source.kind === "template") requireTemplate(spec.source.volume, storages);
   requireBridges(spec);
   requireBindSources(spec);
+  requireDevices(spec);
+  requirePool(spec);
   if (aside !== undefined && aside.vmid === spec.proxmox?.vmid)
     throw new NexcageError(
       "SPEC_REFUSED",
@@ -54,16 +57,20 @@ function requireNotMigrated({ id }: ContainerSpec, { wasHere }: { wasHere: boole
   );
 }
 
-function requireStorage({ proxmox }: ContainerSpec, storages: Storage[]): string {
+/** Those of the volumes too. */
+function requireStorage(spec: ContainerSpec, storages: Storage[]): string {
   const usable = storages.filter(({ content }) => content.includes("rootdir"));
-  const names = usable.map(({ name }) => name).join(", ") || "none";
-  const wanted = proxmox?.storage;
-  const found = wanted === undefined ? usable[0] : usable.find(({ name }) => name === wanted);
-  if (found !== undefined) return found.name;
-  const message = wanted === undefined ? "no storage" : `${wanted} is no storage`;
-  throw new NexcageError("SPEC_REFUSED", `proxmox.storage: ${message} of this node that holds containers`, {
-    hint: `those that do: ${names}`,
-  });
+  const usableOne = (word: string, wanted: string | undefined): string => {
+    const found = wanted === undefined ? usable[0] : usable.find(({ name }) => name === wanted);
+    if (found !== undefined) return found.name;
+    const message = wanted === undefined ? "no storage" : `${wanted} is no storage`;
+    throw new NexcageError("SPEC_REFUSED", `${word}: ${message} of this node that holds containers`, {
+      hint: `those that do: ${usable.map(({ name }) => name).join(", ") || "none"}`,
+    });
+  };
+  for (const { name, storage } of volumesOf(spec))
+    if (storage !== undefined) usableOne(`volumes.${name}`, storage);
+  return usableOne("proxmox.storage", spec.proxmox?.storage);
 }
 
 function requireTemplate(volume: string, storages: Storage[]): void {
@@ -93,4 +100,24 @@ function requireBindSources({ mounts = [] }: ContainerSpec): void {
       throw new NexcageError("SPEC_REFUSED", `volumes: ${mount.source} does not exist on this host`, {
         hint: "make it there, a folder or a file, then apply again",
       });
+}
+
+function requireDevices({ devices = [] }: ContainerSpec): void {
+  for (const { path } of devices)
+    if (!existsSync(path))
+      throw new NexcageError("SPEC_REFUSED", `devices: ${path} does not exist on this host`, {
+        hint: "is its module loaded? ls /dev",
+      });
+}
+
+/** pct would look only after the container's volumes were made. Source: user.cfg, `pool:NAME:COMMENT:VMIDS:STORAGES:`. */
+function requirePool({ proxmox }: ContainerSpec): void {
+  const wanted = proxmox?.pool;
+  const pools = [...(readText("/etc/pve/user.cfg") ?? "").matchAll(/^pool:([^:]+):/gm)].map(
+    ([, name]) => name,
+  );
+  if (wanted === undefined || pools.includes(wanted)) return;
+  throw new NexcageError("SPEC_REFUSED", `proxmox.pool: there is no pool ${wanted}`, {
+    hint: `those that there are: ${pools.join(", ") || "none"}; to make it: pvesh create /pools --poolid ${wanted}`,
+  });
 }

@@ -1,13 +1,14 @@
 import { type Described, DescribedSpec } from "../../../shared/container.ts";
 import { changedFields } from "../../../shared/costs.ts";
 import { NexcageError } from "../../../shared/errors.ts";
+import { fieldOfRawKey, rawLinesOf } from "../../../shared/raw-lines.ts";
 import type { ContainerSpec } from "../../../shared/spec.ts";
-import { type GuestConfig, parseProperties } from "./guest-config.ts";
+import { parseProperties } from "./guest-config.ts";
 import { fieldsOf, shellWords } from "./guest-spec.ts";
 import type { Guest } from "./guests.ts";
 import type { HaResource } from "./ha.ts";
-import { optionsOf, rawLinesOf } from "./options.ts";
-import { ownKeys } from "./raw-lines.ts";
+import { mountChanges } from "./mount-points.ts";
+import { optionsOf } from "./options.ts";
 
 /*
  * The mapping of options.ts backwards: what a guest that others have made would be as a spec. What does not
@@ -28,7 +29,9 @@ export function describeGuest(
   const id = (config.values.get("hostname") ?? "").replaceAll(/[^A-Za-z0-9_.+-]/g, "-") || `ct${vmid}`;
   const { data: spec, error } = DescribedSpec.safeParse(fieldsOf(id, { vmid, config, ha }));
   const { problems, unsaid } =
-    spec === undefined ? { problems: error.issues.map(issueText), unsaid: [] } : compare(spec, config);
+    spec === undefined
+      ? { problems: error.issues.map(issueText), unsaid: [] }
+      : compare(spec, { vmid, config });
   const ostype = config.values.get("ostype");
   return {
     vmid,
@@ -91,27 +94,30 @@ function issueText({ path, message }: { path: PropertyKey[]; message: string }):
 /** What the mapping would make of the spec, beside what is there. */
 function compare(
   described: DescribedSpec,
-  { values, raw }: GuestConfig,
+  { vmid, config }: Pick<Guest, "vmid" | "config">,
 ): Pick<Described, "problems" | "unsaid"> {
+  const { values, raw } = config;
   const spec = { ...described, source: anySource };
   const problems: string[] = [];
   const unsaid: string[] = [];
   const options = optionsOf(spec);
+  const mounts = mountChanges(spec, { now: { vmid, config, volumes: {} }, storage: "" });
+  const targets = new Set(spec.mounts?.map(({ target }) => target));
   for (const [key, value] of values) {
     if (meaningless.test(key) || key === "tags" || key === "template") continue;
     const mapped = options.get(key);
     if (mapped === undefined && isNothing(key, value)) continue;
     if (mapped !== undefined && isSame(key, value, mapped)) continue;
-    // Interfaces and mounts are numbered in the order of the fleet: one that it does not name would be overwritten.
-    const isOurs = mapped !== undefined || /^(net|mp)\d+$/.test(key) || key === "entrypoint";
+    const isMount = /^mp\d+$/.test(key);
+    if (isMount && targets.has(parseProperties(value).get("mp") ?? "") && !mounts.set.has(key)) continue;
+    // Interfaces and devices are numbered in the order of the fleet: one that it does not name would be overwritten.
+    const isOurs = mapped !== undefined || isMount || /^(net|dev)\d+$/.test(key) || key === "entrypoint";
     (isOurs ? problems : unsaid).push(`${key}: ${value}`);
   }
-  const mappedLines = new Set(
-    rawLinesOf(spec, { consoleLog: "" }).map(({ key, value }) => `${key}: ${value}`),
-  );
+  const mappedLines = new Set(rawLinesOf(spec).map(({ key, value }) => `${key}: ${value}`));
   for (const { key, value } of raw)
     if (key !== "lxc.console.logfile" && !mappedLines.has(`${key}: ${value}`))
-      (ownKeys.has(key) ? problems : unsaid).push(`${key}: ${value}`);
+      (fieldOfRawKey(key) === undefined ? unsaid : problems).push(`${key}: ${value}`);
   return { problems, unsaid };
 }
 
@@ -122,7 +128,7 @@ function isNothing(key: string, value: string): boolean {
 
 function isSame(key: string, there: string, mapped: string): boolean {
   if (key === "entrypoint") return shellWords(there).join("\0") === shellWords(mapped).join("\0");
-  if (!/^(net|mp)\d+$|^(features|startup)$/.test(key)) return there === mapped;
+  if (!/^(net|dev)\d+$|^(features|startup)$/.test(key)) return there === mapped;
   return canonical(there) === canonical(mapped);
 }
 

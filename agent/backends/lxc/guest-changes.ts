@@ -2,12 +2,16 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { asNexcageError, hasCode, NexcageError } from "../../../shared/errors.ts";
 import type { ContainerId } from "../../../shared/ids.ts";
+import { rawLinesOf } from "../../../shared/raw-lines.ts";
 import { type ContainerSpec, defaultRootfsBytes } from "../../../shared/spec.ts";
 import type { Log } from "../../log.ts";
 import type { Paths } from "../../paths.ts";
+import { removeWhole, writeWhole } from "../../state/files.ts";
 import type { LockFile } from "../../state/lock.ts";
 import type { CreateOptions } from "../backend.ts";
+import { carryVolumes, takeVolumesBack } from "./carry-volumes.ts";
 import { requireGuestPossible } from "./check.ts";
+import { parseProperties } from "./guest-config.ts";
 import {
   findGuest,
   freezerOf,
@@ -19,10 +23,11 @@ import {
   takenVmids,
 } from "./guests.ts";
 import { haArguments, haManager, isManaged, readHaResource, requestHa } from "./ha.ts";
-import { formatMark, markOf } from "./mark.ts";
-import { optionsOf, rawLinesOf, toArguments } from "./options.ts";
+import { formatMark, markOf, withMark } from "./mark.ts";
+import { mountChanges, parseSize, volumesIn } from "./mount-points.ts";
+import { optionsOf, toArguments } from "./options.ts";
 import { pct } from "./pct.ts";
-import { writeRawLines } from "./raw-lines.ts";
+import { linesOf, writeRawLines } from "./raw-lines.ts";
 import { claimVmid, dropClaim, readClaim } from "./vmids.ts";
 import { waitUntil } from "./wait-until.ts";
 
@@ -39,23 +44,33 @@ export class GuestChanges {
     this.#options = options;
   }
 
-  async create(spec: ContainerSpec, template: string, options: CreateOptions): Promise<void> {
+  async create(spec: ContainerSpec, template: string, createOptions: CreateOptions): Promise<void> {
     const { paths, log } = this.#options;
-    const { signal, onStep, fleet } = options;
+    const { signal, onStep, fleet } = createOptions;
     const { id } = spec;
     const facts = requireGuestPossible(spec, { aside: findGuest(id, { aside: true }), wasHere: false });
     // One at a time on a storage: Proxmox's own lock on it times out where several want it.
     const storageLock = join(paths.lock, `storage-${facts.storage}`);
     await using _lock = await this.#options.lockFile(storageLock, { wait: true, signal });
-    const macs = facts.aside === undefined ? new Map<string, string>() : macsOf(facts.aside);
+    const { aside, storage } = facts;
+    const macs = aside === undefined ? new Map<string, string>() : macsOf(aside);
+    const carried = aside === undefined ? new Map<string, string>() : volumesIn(aside.config);
+    const { set: mounts, volumes } = mountChanges(spec, { now: comingFrom(aside, carried), storage });
+    const fresh = new Map([...mounts].filter(([key, value]) => !carried.has(key) && !isOld(value)));
+    const mark = markOf(spec, { fleet, node: nodeName(), volumes });
+    const options = optionsOf(spec, { macs });
+    if (carried.size > 0) options.delete("protection"); // Proxmox gives no volume to what it protects
+    await using keys = await keysFile(spec, paths);
     const rootfs = `${facts.storage}:${(spec.proxmox?.rootfsBytes ?? defaultRootfsBytes) / 1024 ** 3}`;
     const words = [
       template,
-      ...toArguments(optionsOf(spec, { macs })),
-      ...["--description", formatMark(markOf(spec, { fleet, node: nodeName() }))],
+      ...toArguments(new Map([...options, ...fresh])),
+      ...["--description", formatMark(mark)],
       ...["--rootfs", spec.readOnly === true ? `${rootfs},ro=1` : rootfs],
       ...["--unprivileged", spec.proxmox?.unprivileged === false ? "0" : "1"],
       ...(spec.source.kind === "image" ? ["--ostype", "unmanaged"] : []),
+      ...(spec.proxmox?.pool === undefined ? [] : ["--pool", spec.proxmox.pool]),
+      ...(keys.path === undefined ? [] : ["--ssh-public-keys", keys.path]),
     ];
     const taken = new Set<number>();
     for (;;) {
@@ -63,7 +78,9 @@ export class GuestChanges {
       await onStep("creating");
       try {
         await pct(["create", vmid, ...words], { log, signal, timeoutMs: timeouts.create });
-        await this.writeRawLines(spec, vmid);
+        if (aside !== undefined && carried.size > 0)
+          await this.#carry(spec, vmid, { aside, carried, storage });
+        await this.writeRawLines(spec, vmid, { before: undefined });
         if (spec.proxmox?.ha !== undefined) await this.manage(spec, vmid);
         await dropClaim(id, paths);
         return;
@@ -86,13 +103,37 @@ export class GuestChanges {
     const made = findGuest(id);
     if (made === undefined) return;
     if (isProtected(made)) await this.run(["set", made.vmid, "--protection", "0"]);
+    const aside = findGuest(id, { aside: true });
+    if (aside !== undefined) {
+      await this.stop(made.vmid);
+      await takeVolumesBack(made, aside, { run: (words) => this.run(words) });
+    }
     await this.destroy(made.vmid);
   }
 
-  async writeRawLines(spec: ContainerSpec, vmid: number): Promise<void> {
-    const { paths, lockFile } = this.#options;
-    const lines = rawLinesOf(spec, { consoleLog: paths.consoleLog(spec.id) });
-    await writeRawLines(vmid, lines, { lockFile, signal: AbortSignal.timeout(30_000) });
+  /** The volumes of the guest that is replaced become those of the new one, each as the new spec has it. */
+  async #carry(
+    spec: ContainerSpec,
+    vmid: number,
+    { aside, carried, storage }: { aside: Guest; carried: ReadonlyMap<string, string>; storage: string },
+  ): Promise<void> {
+    const run = (words: [string, number, ...string[]]) => this.run(words);
+    const now = await carryVolumes(aside.vmid, vmid, { keys: carried.keys(), run });
+    const guest = readGuest(vmid);
+    if (guest?.mark === undefined)
+      throw new NexcageError("RUNTIME_FAILED", `guest ${vmid} is not there any more`);
+    // One that was not mounted is known by its volume, which has another name now.
+    const renamed = new Map(
+      [...carried.keys()].map((key) => [aside.config.values.get(key) ?? "", now[key] ?? ""]),
+    );
+    const known = Object.entries({ ...guest.mark.volumes, ...aside.mark?.volumes });
+    const volumes = Object.fromEntries(known.map(([name, mark]) => [name, renamed.get(mark) ?? mark]));
+    const changes = mountChanges(spec, { now: { vmid, config: guest.config, volumes }, storage });
+    const mark = { ...guest.mark, volumes: changes.volumes, carried: now };
+    const set = new Map([...changes.set, ["description", withMark(guest.config.description, mark)]]);
+    if (spec.proxmox?.protection === true) set.set("protection", "1");
+    await this.set(vmid, { set, remove: changes.remove });
+    await this.grow(vmid, changes.grow);
   }
 
   /** Has the HA manager look after it as its spec says. */
@@ -102,14 +143,39 @@ export class GuestChanges {
     if (args !== undefined) await haManager(args, { log: this.#options.log });
   }
 
-  async grow({ proxmox }: ContainerSpec, vmid: number): Promise<void> {
-    const now = sizeOf(readGuest(vmid));
-    const wanted = proxmox?.rootfsBytes;
-    if (wanted === undefined || now === undefined || wanted <= now) return; // it never shrinks
-    await this.run(["resize", vmid, "rootfs", `${wanted / 1024 ** 2}M`]);
-    // pct may fail here and exit with 0.
-    if (sizeOf(readGuest(vmid)) !== wanted)
-      throw new NexcageError("RUNTIME_FAILED", `pct resize ${vmid}: the size did not change`);
+  /** `pct set`, with what is taken away. */
+  async set(
+    vmid: number,
+    { set, remove }: { set: ReadonlyMap<string, string>; remove: string[] },
+  ): Promise<void> {
+    const removal = remove.length === 0 ? [] : ["--delete", remove.join(",")];
+    await this.run(["set", vmid, ...toArguments(set), ...removal]);
+  }
+
+  async writeRawLines(
+    spec: ContainerSpec,
+    vmid: number,
+    { before }: { before: ContainerSpec | undefined },
+  ): Promise<void> {
+    const { paths, lockFile } = this.#options;
+    const lines = linesOf(spec, { consoleLog: paths.consoleLog(spec.id) });
+    const replaced = before === undefined ? [] : rawLinesOf(before);
+    await writeRawLines(vmid, { lines, before: replaced }, { lockFile, signal: AbortSignal.timeout(30_000) });
+  }
+
+  /** Makes volumes as large as they should be; while the guest runs too. */
+  async grow(vmid: number, sizes: { key: string; bytes: number }[]): Promise<void> {
+    for (const { key, bytes } of sizes) {
+      const output = await this.run(["resize", vmid, key, `${bytes / 1024 ** 2}M`]);
+      // pct may fail here and exit with 0: with the volume, or with the file system on it.
+      if (/failed/i.test(output))
+        this.#options.log.warn(
+          { vmid, key, output },
+          "a volume has grown, and the file system on it has not",
+        );
+      if (sizeOf(readGuest(vmid), key) !== bytes)
+        throw new NexcageError("RUNTIME_FAILED", `pct resize ${vmid} ${key}: the size did not change`);
+    }
   }
 
   async start(vmid: number): Promise<void> {
@@ -186,9 +252,9 @@ export class GuestChanges {
   async run(
     words: [string, number, ...string[]],
     { timeoutMs = timeouts.change }: { timeoutMs?: number } = {},
-  ): Promise<void> {
+  ): Promise<string> {
     const signal = new AbortController().signal; // what has begun is finished
-    await pct(words, { log: this.#options.log, signal, timeoutMs });
+    return await pct(words, { log: this.#options.log, signal, timeoutMs });
   }
 }
 
@@ -197,8 +263,36 @@ export function isProtected({ config }: Guest): boolean {
   return config.values.get("protection") === "1";
 }
 
-function sizeOf(guest: Guest | undefined): number | undefined {
-  const [, number, unit = ""] =
-    /(?:^|,)size=(\d+)([KMGT]?)/.exec(guest?.config.values.get("rootfs") ?? "") ?? [];
-  return number === undefined ? undefined : Number(number) * 1024 ** " KMGT".indexOf(unit || " ");
+/** How large one of a guest's volumes is, in bytes; undefined where that is not said. */
+export function sizeOf(guest: Guest | undefined, key: string): number | undefined {
+  return parseSize(parseProperties(guest?.config.values.get(key) ?? "").get("size"));
+}
+
+/** Of what is to be replaced, the volumes that come over: its bind mounts are made anew. */
+function comingFrom(aside: Guest | undefined, carried: ReadonlyMap<string, string>) {
+  if (aside === undefined) return undefined;
+  const values = new Map([...aside.config.values].filter(([key]) => carried.has(key)));
+  return { vmid: aside.vmid, config: { values, pending: new Map() }, volumes: aside.mark?.volumes ?? {} };
+}
+
+/** A volume that is there already: neither a folder of the host nor `STORAGE:GIB`. */
+function isOld(value: string): boolean {
+  return !/^(\/|[^:,]+:[\d.]+,)/.test(value);
+}
+
+/** A file of the keys that are to be its root's, for pct, which takes no text; gone again afterwards. */
+async function keysFile(
+  { id, proxmox }: ContainerSpec,
+  paths: Paths,
+): Promise<AsyncDisposable & { path: string | undefined }> {
+  const keys = proxmox?.sshPublicKeys;
+  const path = keys === undefined ? undefined : join(paths.claims, `${id}.keys`);
+  if (keys !== undefined && path !== undefined)
+    await writeWhole(path, keys.map((key) => `${key}\n`).join(""), { mode: 0o600 });
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      if (path !== undefined) removeWhole(path);
+    },
+  };
 }

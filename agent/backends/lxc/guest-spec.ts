@@ -12,7 +12,12 @@ const mebibyte = 1024 ** 2;
  */
 export function fieldsOf(
   id: string,
-  { vmid, config, ha }: Pick<Guest, "vmid" | "config"> & { ha: HaResource | undefined },
+  {
+    vmid,
+    config,
+    mark,
+    ha,
+  }: Pick<Guest, "vmid" | "config"> & Partial<Pick<Guest, "mark">> & { ha: HaResource | undefined },
 ): object {
   const { values, raw } = config;
   const line = (key: string): string | undefined => raw.find((one) => one.key === key)?.value;
@@ -24,8 +29,13 @@ export function fieldsOf(
     return [text.slice(0, end), text.slice(end + 1)];
   });
   const uid = line("lxc.init.uid");
-  const mounts = [...numbered(values, "mp").flatMap(bindOf), ...all("lxc.mount.entry").flatMap(tmpfsOf)];
-  const networks = numbered(values, "net").flatMap(networkOf);
+  const names = new Map(Object.entries(mark?.volumes ?? {}).map(([name, key]) => [key, name]));
+  const mounts = [
+    ...numbered(values, "mp").flatMap((one) => mountOf(one, names)),
+    ...all("lxc.mount.entry").flatMap(tmpfsOf),
+  ];
+  const networks = numbered(values, "net").flatMap(({ properties }) => networkOf(properties));
+  const devices = numbered(values, "dev").map(({ properties }) => deviceOf(properties));
   const resources = plain({
     cpus: positive(values.get("cpulimit")),
     memoryBytes: mebibytes(values.get("memory")),
@@ -53,7 +63,8 @@ export function fieldsOf(
     capDrop,
     stopSignal: line("lxc.signal.halt"),
     networks: networks.length > 0 ? networks : undefined,
-    proxmox: plain({ ...proxmoxOf(vmid, values), ha: ha && haOf(ha) }),
+    devices: devices.length > 0 ? devices : undefined,
+    proxmox: plain({ ...proxmoxOf(vmid, values), idmap: listOf(all("lxc.idmap")), ha: ha && haOf(ha) }),
   });
 }
 
@@ -85,6 +96,11 @@ function proxmoxOf(vmid: number, values: GuestConfig["values"]): object {
     startup: Object.keys(numbers).length > 0 ? numbers : undefined,
     tags: tags.length > 0 ? [...new Set(tags)].sort() : undefined,
     protection: values.get("protection") === "1" ? true : undefined,
+    cores: positive(values.get("cores")),
+    cpuunits: positive(values.get("cpuunits")),
+    nameserver: listOf(values.get("nameserver")?.split(/[\s,;]+/) ?? []),
+    searchdomain: listOf(values.get("searchdomain")?.split(/[\s,;]+/) ?? []),
+    timezone: values.get("timezone"),
   });
 }
 
@@ -92,20 +108,46 @@ function haOf({ state, ...limits }: HaResource): object {
   return { ...limits, state: state === "ignored" ? state : "started" };
 }
 
-function numbered(values: GuestConfig["values"], kind: "net" | "mp"): Map<string, string>[] {
+type Numbered = { key: string; properties: Map<string, string> };
+
+function numbered(values: GuestConfig["values"], kind: "net" | "mp" | "dev"): Numbered[] {
   return [...values]
     .flatMap(([key, value]): [number, string][] => {
       const number = key.startsWith(kind) ? key.slice(kind.length) : "";
       return /^\d+$/.test(number) ? [[Number(number), value]] : [];
     })
     .sort(([a], [b]) => a - b)
-    .map(([, value]) => parseProperties(value));
+    .map(([number, value]) => ({ key: `${kind}${number}`, properties: parseProperties(value) }));
 }
 
-function bindOf(properties: Map<string, string>): object[] {
+/** A volume without a name of ours is called by its key. */
+function mountOf({ key, properties }: Numbered, names: ReadonlyMap<string, string>): object[] {
   const [source = "", target = ""] = [properties.get(""), properties.get("mp")];
-  if (!source.startsWith("/") || !target.startsWith("/")) return [];
-  return [{ type: "bind", source, target, ...(properties.get("ro") === "1" && { readOnly: true }) }];
+  const readOnly = properties.get("ro") === "1" ? true : undefined;
+  if (source.startsWith("/")) return [{ type: "bind", source, target, ...plain({ readOnly }) }];
+  const [, storage] = /^([A-Za-z][\w.-]*):/.exec(source) ?? [];
+  const backup = properties.get("backup") === "1" ? true : undefined;
+  const sizeBytes = sizeOf(properties.get("size"));
+  return [
+    {
+      type: "volume",
+      name: names.get(key) ?? key,
+      target,
+      ...plain({ sizeBytes, storage, backup, readOnly }),
+    },
+  ];
+}
+
+function deviceOf(properties: Map<string, string>): object {
+  return {
+    path: properties.get("") ?? properties.get("path"),
+    ...plain({
+      mode: properties.get("mode"),
+      uid: count(properties.get("uid")),
+      gid: count(properties.get("gid")),
+      denyWrite: isOn(properties, "deny-write"),
+    }),
+  };
 }
 
 function tmpfsOf(entry: string): object[] {
@@ -178,6 +220,10 @@ function positive(text: string | undefined): number | undefined {
 
 function count(text: string | undefined): number | undefined {
   return text === undefined || !/^\d+$/.test(text) ? undefined : Number(text);
+}
+
+function listOf(items: string[]): string[] | undefined {
+  return items.length > 0 ? items : undefined;
 }
 
 /** The fields that say something. */

@@ -20,6 +20,7 @@ import type {
   UpdateOptions,
 } from "../backend.ts";
 import { processesOf } from "../processes.ts";
+import { changesOf } from "./changes-of.ts";
 import { requireGuestPossible } from "./check.ts";
 import { readConsole, removeConsole, rotateConsole } from "./console-log.ts";
 import { describeGuest, requireAdoptable } from "./describe.ts";
@@ -31,7 +32,6 @@ import {
   freezerOf,
   type Guest,
   initOf,
-  macsOf,
   nodeName,
   processesOfGuest,
   readGuest,
@@ -43,7 +43,8 @@ import {
 import { readHaResource } from "./ha.ts";
 import { commandsInside, endingSignals, killInside, sendToAll, tryInTurn } from "./kill.ts";
 import { keptOf, markOf, withMark } from "./mark.ts";
-import { changedOptions, optionsOf, toArguments } from "./options.ts";
+import { volumesIn } from "./mount-points.ts";
+import { optionsOf } from "./options.ts";
 import { workersOf } from "./pct.ts";
 import { readStorages, readTemplates } from "./storages.ts";
 import { templateArchive } from "./template-archive.ts";
@@ -182,7 +183,9 @@ export class LxcBackend implements Backend {
     const guest = findGuest(id);
     if (guest?.mark === undefined) return;
     await this.#guests.stop(guest.vmid);
-    const description = withMark(guest.config.description, { ...guest.mark, aside: true });
+    // Its volumes go over to its replacement, and come back by this when that fails.
+    const kept = Object.fromEntries(volumesIn(guest.config));
+    const description = withMark(guest.config.description, { ...guest.mark, aside: true, kept });
     await this.#guests.run(["set", guest.vmid, "--description", description]);
   }
 
@@ -190,7 +193,7 @@ export class LxcBackend implements Backend {
     const aside = findGuest(id, { aside: true });
     if (aside?.mark === undefined) return await this.stopNow(id);
     await this.#guests.undoCreate(id);
-    const { aside: _, ...mark } = aside.mark;
+    const { aside: _aside, kept: _kept, ...mark } = aside.mark;
     await this.#guests.run(["set", aside.vmid, "--description", withMark(aside.config.description, mark)]);
   }
 
@@ -223,10 +226,12 @@ export class LxcBackend implements Backend {
     await this.#guests.unlocked(vmid);
     const guest = requireGuest(vmid);
     requireAdoptable(guest, spec, { ha: readHaResource(vmid) });
-    const description = withMark(guest.config.description, markOf(spec, { fleet, node: nodeName() }));
+    const { volumes } = changesOf(spec, guest, { before: undefined });
+    const mark = markOf(spec, { fleet, node: nodeName(), volumes });
+    const description = withMark(guest.config.description, mark);
     const tags = optionsOf(spec).get("tags") ?? "";
     await this.#guests.run(["set", vmid, "--description", description, "--tags", tags]);
-    await this.#guests.writeRawLines(spec, vmid);
+    await this.#guests.writeRawLines(spec, vmid, { before: undefined });
   }
 
   async settle(id: ContainerId, { signal }: Waiting): Promise<void> {
@@ -245,22 +250,16 @@ export class LxcBackend implements Backend {
   async update(spec: ContainerSpec, { before }: UpdateOptions): Promise<void> {
     const guest = this.#require(spec.id);
     const { vmid, config } = guest;
-    const macs = macsOf(guest);
     await this.#guests.unlocked(vmid);
-    const wanted = optionsOf(spec, { macs });
-    const { set, remove } = changedOptions(
-      before === undefined ? new Map() : optionsOf(before, { macs }),
-      wanted,
-    );
-    const mark = markOf(spec, { fleet: guest.mark?.fleet, node: nodeName() });
+    const { set, remove, grow, volumes } = changesOf(spec, guest, { before });
+    const mark = markOf(spec, { fleet: guest.mark?.fleet, node: nodeName(), volumes });
     set.set("description", withMark(config.description, mark));
-    const removal = remove.length === 0 ? [] : ["--delete", remove.join(",")];
-    await this.#guests.run(["set", vmid, ...toArguments(set), ...removal]);
-    await this.#guests.grow(spec, vmid);
+    await this.#guests.set(vmid, { set, remove });
+    await this.#guests.grow(vmid, grow);
     // Who put it under HA without saying so here keeps it there.
     if (before?.proxmox?.ha !== undefined || spec.proxmox?.ha !== undefined)
       await this.#guests.manage(spec, vmid);
-    await this.#guests.writeRawLines(spec, vmid);
+    await this.#guests.writeRawLines(spec, vmid, { before });
   }
 
   async pause(id: ContainerId): Promise<void> {

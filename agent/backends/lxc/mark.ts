@@ -15,6 +15,12 @@ export const Mark = z.object({
   aside: z.literal(true).optional(),
   /** The rest of its spec: another node to which it is migrated has no record of it. One of a newer agent may differ. */
   spec: z.unknown().optional(),
+  /** Where its named volumes are: `mpN`, or the volume itself where it is not mounted any more. */
+  volumes: z.record(z.string(), z.string()).optional(),
+  /** What is aside: the volumes that go over to its replacement, with their options, by key. */
+  kept: z.record(z.string(), z.string()).optional(),
+  /** What replaces: the volumes that have come over, by the key that they had. */
+  carried: z.record(z.string(), z.string()).optional(),
 });
 export type Mark = z.infer<typeof Mark>;
 
@@ -28,13 +34,14 @@ const word = "nexcage: ";
 /** The mark of a container that is made from a spec. Pure. */
 export function markOf(
   spec: ContainerSpec,
-  { fleet, node }: { fleet: string | undefined; node: string },
+  { fleet, node, volumes = {} }: { fleet: string | undefined; node: string; volumes?: Mark["volumes"] },
 ): Mark {
   const { id, environment: _, ...rest } = spec;
   const isShort = JSON.stringify(rest).length <= keptSpecLength;
   return {
     ...{ id, node, digest: specDigest(spec) },
     ...(fleet !== undefined && { fleet }),
+    ...(Object.keys(volumes).length > 0 && { volumes }),
     ...(isShort && { spec: rest }),
   };
 }

@@ -1,35 +1,37 @@
 import { chmod, rename, rm, writeFile } from "node:fs/promises";
 import { NexcageError } from "../../../shared/errors.ts";
+import { type RawLine, rawLinesOf } from "../../../shared/raw-lines.ts";
+import type { ContainerSpec } from "../../../shared/spec.ts";
 import { readText } from "../../state/files.ts";
 import type { LockFile } from "../../state/lock.ts";
 import { configFile, readGuest } from "./guests.ts";
 
-/** Those that are nexcage's to write; others belong to who wrote them. */
-export const ownKeys: ReadonlySet<string> = new Set([
-  "lxc.environment.runtime",
-  "lxc.init.uid",
-  "lxc.init.gid",
-  "lxc.init.cwd",
-  "lxc.signal.halt",
-  "lxc.cap.keep",
-  "lxc.cap.drop",
-  "lxc.mount.entry",
-  "lxc.cgroup2.pids.max",
-  "lxc.console.logfile",
-]);
+/** Never written by anyone but nexcage; the others are taken away only where a spec said them. */
+const consoleKey = "lxc.console.logfile";
 
-type Line = { key: string; value: string };
-
-/** A configuration's text with these lines in place of nexcage's own, below what is said of the guest now. Pure. */
-export function withRawLines(text: string, lines: readonly Line[]): string {
+/**
+ * A configuration's text with these lines in place of those that `before` had, below what is said of the guest
+ * now. Lines of a key that a spec says are replaced; others belong to who wrote them. Pure.
+ */
+export function withRawLines(
+  text: string,
+  lines: readonly RawLine[],
+  { before }: { before: readonly RawLine[] },
+): string {
   const sections = text.search(/^\[/m);
   const current = sections < 0 ? text : text.slice(0, sections);
   const rest = sections < 0 ? "" : text.slice(sections);
+  const ours = new Set([consoleKey, ...lines.map(({ key }) => key), ...before.map(({ key }) => key)]);
   const kept = current
     .split("\n")
-    .filter((line) => line !== "" && !ownKeys.has(/^(lxc\.[a-z0-9_.]+)\s*[:=]/.exec(line)?.[1] ?? ""));
+    .filter((line) => line !== "" && !ours.has(/^(lxc\.[a-z0-9_.]+)\s*[:=]/.exec(line)?.[1] ?? ""));
   const own = lines.map(({ key, value }) => `${key}: ${value}`);
   return `${[...kept, ...own].join("\n")}\n${rest === "" ? "" : `\n${rest}`}`;
+}
+
+/** The lines of a container, its console's log included. Pure. */
+export function linesOf(spec: ContainerSpec, { consoleLog }: { consoleLog: string }): RawLine[] {
+  return [...rawLinesOf(spec), { key: consoleKey, value: consoleLog }];
 }
 
 /**
@@ -39,7 +41,7 @@ export function withRawLines(text: string, lines: readonly Line[]): string {
  */
 export async function writeRawLines(
   vmid: number,
-  lines: readonly Line[],
+  { lines, before: replaced }: { lines: readonly RawLine[]; before: readonly RawLine[] },
   { lockFile, signal }: { lockFile: LockFile; signal: AbortSignal },
 ): Promise<boolean> {
   const path = `/run/lock/lxc/pve-config-${vmid}.lock`;
@@ -49,7 +51,7 @@ export async function writeRawLines(
     throw new NexcageError("LOCK_HELD", `guest ${vmid} is being changed by somebody else`, {
       hint: `see who: pct config ${vmid}`,
     });
-  const after = withRawLines(before, lines);
+  const after = withRawLines(before, lines, { before: replaced });
   if (after === before) return false;
   // Beside it, and renamed: that is how Proxmox writes these files too.
   const draft = `${configFile(vmid)}.tmp.${process.pid}`;
