@@ -38,10 +38,10 @@ export async function runChanges(changes: PlannedChange[], options: RunOptions):
   };
 
   async function runAfter(change: PlannedChange): Promise<ChangeOutcome> {
-    const before = change.after.flatMap((key) => planned.get(key) ?? []);
-    for (const outcome of await Promise.all(before.map(outcomeOf))) {
-      if (outcome.kind === "done") continue;
-      return skip(change, `${keyOf(outcome.change)} comes first, and was not done`, options);
+    for (const key of change.after) {
+      const first = planned.get(key); // not where its files could not be sent, or its host was never reached
+      if (first === undefined || (await outcomeOf(first)).kind !== "done")
+        return skip(change, `${key} comes first, and was not done`, options);
     }
     const outcome = await queues.get(change.host)?.add(async () => {
       if (signal.aborted) return skip(change, "interrupted", options);

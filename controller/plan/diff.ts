@@ -51,7 +51,7 @@ export function planFleet(input: PlanInput): Plan {
   );
   return {
     fleet,
-    changes: [...orderByDependencies(changes, input.desired), ...removals.changes].sort(byHostThenId),
+    changes: [...orderByDependencies(changes, input), ...removals.changes].sort(byHostThenId),
     refused: refused.sort(byHostThenId),
     orphans: removals.orphans.sort(byHostThenId),
     unreachable: [...unreachable]
@@ -186,12 +186,20 @@ function planLeftovers(
   return { changes, orphans };
 }
 
-/** Lets each change wait for those of the containers that it depends on: of all their replicas. */
-function orderByDependencies(changes: PlannedChange[], desired: readonly Desired[]): PlannedChange[] {
-  const byName = Map.groupBy(
+/**
+ * Lets each change wait for those of the containers that it depends on: of all their replicas. One whose hosts
+ * were all unreachable is waited for too: it cannot be known to run, and nothing that needs it is begun.
+ */
+function orderByDependencies(
+  changes: PlannedChange[],
+  { desired, unreachable }: Pick<PlanInput, "desired" | "unreachable">,
+): PlannedChange[] {
+  const byName = Map.groupBy<string | undefined, { id: string; host: string; name?: string | undefined }>(
     changes.filter(({ kind }) => changing.has(kind)),
     ({ name }) => name,
   );
+  for (const [name, replicas] of Map.groupBy(desired, ({ name }) => name))
+    if (replicas.every(({ host }) => unreachable.has(host))) byName.set(name, replicas);
   // One list for all replicas: a thousand that wait for a thousand are not a million.
   const dependencies = new Map(desired.map(({ name, dependsOn }) => [name, dependsOn]));
   const after = new Map(

@@ -236,3 +236,17 @@ test("a change waits for those of all replicas of what it depends on, across hos
     "web@pve2": ["db-1@pve1", "db-2@pve2"],
   });
 });
+
+test("a change waits for a dependency of which nothing could be looked at, not for one that was seen in part", (t) => {
+  const { changes } = plan({
+    desired: [
+      desired("db@pve2", { name: "db" }),
+      desired("dns@pve1"),
+      desired("dns@pve2"),
+      desired("web@pve1", { dependsOn: ["db", "dns"] }),
+    ],
+    observed: hosts({ pve1: [] }),
+    unreachable: new Set(["pve2"]),
+  });
+  t.deepEqual(changes.find(({ id }) => id === "web")?.after, ["db@pve2", "dns@pve1"]);
+});

@@ -125,3 +125,24 @@ test("what was still to be done on a host that is lost for good is skipped, and 
   );
   t.is(opened.unreachable.get("pve1")?.code, "HOST_UNREACHABLE");
 });
+
+test("what waits for something that is not in the plan any more is not begun", async (t) => {
+  const { opened } = await openHost(t);
+  const web: PlannedChange = {
+    kind: "create",
+    host: "pve1",
+    id: ContainerId.parse("web"),
+    reason: "is not there",
+    fields: [],
+    after: ["db@pve2"],
+  };
+  const newOperationId = () => OperationId.parse(randomUUID());
+  const [outcome] = await runChanges([web], {
+    fleet: "shop",
+    opened,
+    newOperationId,
+    emit: () => {},
+    signal,
+  });
+  t.like(outcome, { kind: "skipped", reason: "db@pve2 comes first, and was not done" });
+});
