@@ -1,9 +1,15 @@
 import yargs from "yargs";
 import { NexcageError } from "../../shared/errors.ts";
+import { nearestHint } from "../inventory/nearest.ts";
 import type { Command } from "./command.ts";
 import { fleetCommands } from "./fleet.ts";
 import { inventoryCommands } from "./inventory.ts";
 import { schema } from "./schema.ts";
+
+const groups = new Map([
+  ["fleet", fleetCommands],
+  ["inventory", inventoryCommands],
+]);
 
 /**
  * Runs one command line and gives its exit status.
@@ -32,7 +38,12 @@ export async function runCommandLine(words: string[]): Promise<number> {
     .demandCommand(1, "nexcage needs a command")
     .strict()
     .recommendCommands()
-    .parserConfiguration({ "populate--": true, "greedy-arrays": false, "duplicate-arguments-array": true })
+    .parserConfiguration({
+      "populate--": true,
+      "greedy-arrays": false,
+      "duplicate-arguments-array": true,
+      "boolean-negation": false,
+    })
     .version(false)
     .help()
     .alias("help", "h")
@@ -49,12 +60,7 @@ export async function runCommandLine(words: string[]): Promise<number> {
   } catch (error) {
     if (error instanceof Chosen) return (await error.run()) ?? 0;
     if (error instanceof NexcageError || !isUsageError(error)) throw error;
-    throw new NexcageError("USAGE", lowerFirst(error.message.replaceAll(/\s*\n\s*/g, " ")), {
-      hint: `nexcage ${words
-        .filter((word) => /^[a-z]+$/.test(word))
-        .slice(0, 2)
-        .join(" ")} --help`.replace("  ", " "),
-    });
+    throw unknownCommand(words) ?? usageError(error.message, words);
   }
 }
 
@@ -70,6 +76,29 @@ class Chosen extends Error {
     this.run = run;
   }
 }
+
+function usageError(complaint: string, words: string[]): NexcageError {
+  const named = words.filter((word) => /^[a-z]+$/.test(word)).slice(0, 2);
+  // yargs counts --no-such once more, as noSuch.
+  const once = complaint.replace(/^Unknown arguments?: (\w+-[\w-]+), [a-zA-Z]+$/, "Unknown argument: $1");
+  return new NexcageError("USAGE", lowerFirst(once.replaceAll(/\s*\n\s*/g, " ")), {
+    hint: ["nexcage", ...named, "--help"].join(" "),
+  });
+}
+
+/** What yargs's complaint leaves out: the word that is no command. */
+function unknownCommand([first = "", second = ""]: string[]): NexcageError | undefined {
+  const group = groups.get(first);
+  const [word, known] =
+    group === undefined ? [first, [...groups.keys(), "schema"]] : [second, group.map(nameOf)];
+  if (word === "" || word.startsWith("-") || known.includes(word)) return undefined;
+  const parent = group === undefined ? "nexcage" : `nexcage ${first}`;
+  return new NexcageError("USAGE", `${parent} has no command ${JSON.stringify(word)}`, {
+    hint: nearestHint(word, known, "commands"),
+  });
+}
+
+const nameOf = ({ command }: Command): string => String(command).replace(/ .*/, "");
 
 /** yargs throws its own complaints as YError, or as a plain Error from `strict` and `demandCommand`. */
 function isUsageError(error: unknown): error is Error {

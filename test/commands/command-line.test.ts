@@ -1,19 +1,31 @@
 import test from "ava";
 import { runCommand } from "../../agent/commands/run.ts";
 import { runCommandLine } from "../../controller/commands/command-line.ts";
+import type { NexcageError } from "../../shared/errors.ts";
 
 const mistakes: [words: string[], message: RegExp][] = [
   [["fleet", "plan", "-o", "xml"], /^invalid values: Argument: output, Given: "xml"/],
   [["fleet", "plan", "--forks", "0"], /^--forks wants a whole number from 1 on$/],
   [["fleet", "plan", "--forks", "many"], /^--forks wants a whole number from 1 on$/],
   [["fleet", "plan", "--bogus"], /bogus/],
+  [["fleet", "plan", "--no-such"], /^unknown argument: no-such$/],
   [["fleet"], /^fleet needs a command$/],
+  [["flet", "plan"], /^nexcage has no command "flet"$/],
+  [["fleet", "plam"], /^nexcage fleet has no command "plam"$/],
+  [["fleet", "xyzzy"], /^nexcage fleet has no command "xyzzy"$/],
 ];
 for (const [words, message] of mistakes)
   test(`nexcage ${words.join(" ")} is a mistake of usage, told in one line`, async (t) => {
     const error = await t.throwsAsync(runCommandLine(words), { code: "USAGE", message });
     t.notRegex(error.message, /\n/);
   });
+
+test("a word that is no command comes with the command that was meant, or with all that there are", async (t) => {
+  const meant = await t.throwsAsync<NexcageError>(runCommandLine(["fleet", "plam"]));
+  t.is(meant.hint, 'did you mean "plan"?');
+  const none = await t.throwsAsync<NexcageError>(runCommandLine(["fleet", "xyzzy"]));
+  t.regex(none.hint ?? "", /^commands: plan, apply, status, /);
+});
 
 test("so is a wrong value of the agent's, with what may stand there", async (t) => {
   await t.throwsAsync(runCommand(["list", "-f", "xml"]), {
