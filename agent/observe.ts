@@ -10,6 +10,7 @@ import type { ContainerRecord } from "./state/records.ts";
  * when the backend has no trace of it, as after a reboot. Pure.
  */
 export function observedOf(record: ContainerRecord, live: Live | undefined, bundle: string): Observed {
+  const drift = live?.drift?.(record.spec) ?? [];
   return {
     id: record.id,
     backend: record.backend,
@@ -21,6 +22,7 @@ export function observedOf(record: ContainerRecord, live: Live | undefined, bund
     ...(record.startedAt !== undefined && { startedAt: record.startedAt }),
     ...(live?.exit !== undefined && { exit: live.exit }),
     ...(live?.monitor !== undefined && { monitor: live.monitor }),
+    ...(drift.length > 0 && { drift }),
   };
 }
 

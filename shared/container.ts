@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { Drift } from "./drift.ts";
 import { ContainerId, Digest } from "./ids.ts";
 import { OciState } from "./oci.ts";
 import { ContainerSpec } from "./spec.ts";
@@ -30,6 +31,8 @@ export const Observed = z.object({
   exit: Exit.optional(),
   /** `lost`: its output and exit code since then are not known. */
   monitor: z.enum(["alive", "lost"]).optional(),
+  /** What is not as `spec` says, since somebody else has changed it. */
+  drift: z.array(Drift).optional(),
 });
 export type Observed = z.infer<typeof Observed>;
 

@@ -67,7 +67,8 @@ export const costs: Record<BackendName, Partial<Record<SpecField, Cost | CostOf>
     labels: "hot",
     stopSignal: "restart",
     stopGracePeriodMs: "hot",
-    "proxmox.vmid": "recreate",
+    // What has a number keeps it when its file leaves it open.
+    "proxmox.vmid": (_before, after) => (after.proxmox?.vmid === undefined ? "hot" : "recreate"),
     "proxmox.vmidRange": "hot",
     "proxmox.storage": "recreate",
     "proxmox.rootfsBytes": "hot",

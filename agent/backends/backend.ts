@@ -1,5 +1,6 @@
 import type { Readable, Writable } from "node:stream";
 import type { Exit, Features, LogLine, ProcessInfo } from "../../shared/container.ts";
+import type { Drift } from "../../shared/drift.ts";
 import type { ContainerId, Digest } from "../../shared/ids.ts";
 import type { Status } from "../../shared/oci.ts";
 import type { Params, Result } from "../../shared/protocol.ts";
@@ -18,6 +19,8 @@ export type Live = {
   unwatched?: boolean | undefined;
   /** What the backend calls it, for its state. */
   annotations?: Readonly<Record<string, string>> | undefined;
+  /** What of it is not as its spec says, where others can change it. */
+  drift?: ((spec: ContainerSpec) => Drift[]) | undefined;
   /** What so is known of one that has come from another host. */
   kept?: Kept | undefined;
 };

@@ -1,5 +1,6 @@
 import type { Change } from "../../shared/container.ts";
 import { changedFields, shrinks } from "../../shared/costs.ts";
+import { withDrift } from "../../shared/drift.ts";
 import { NexcageError } from "../../shared/errors.ts";
 import { type ContainerSpec, specDigest } from "../../shared/spec.ts";
 import type { ChangeOptions } from "../runtime.ts";
@@ -20,7 +21,9 @@ export function updateContainer(parts: Parts, spec: ContainerSpec, options: Chan
         "SPEC_REFUSED",
         `container ${id} was not made by this agent, and has no spec to update`,
       );
-    const changes = changedFields(record.spec, spec);
+    // What somebody else has changed is put back.
+    const drifted = before.drift ?? [];
+    const changes = changedFields(withDrift(record.spec, drifted), spec);
     const cold = changes.filter(({ cost }) => cost === "recreate").map(({ field }) => field);
     if (cold.length > 0)
       throw new NexcageError(
@@ -36,7 +39,8 @@ export function updateContainer(parts: Parts, spec: ContainerSpec, options: Chan
         "SPEC_REFUSED",
         `${word} of container ${id} cannot shrink from ${old} to ${after} bytes`,
       );
-    if (changes.length === 0) return { changed: false, container: before };
+    if (changes.length === 0 && changedFields(record.spec, spec).length === 0)
+      return { changed: false, container: before };
 
     await attempt.begin();
     const isLive = before.state.status !== "stopped";

@@ -27,7 +27,7 @@ function lifecycle(kind: Extract<ChangeKind, "start" | "stop" | "delete">, descr
     async handler(argv) {
       const { lockHolder, withFleet } = await import("./with-fleet.ts");
       const { parseLockTimeout } = await import("./planning.ts");
-      const { selectedContainers } = await import("./selected.ts");
+      const { nameWithVolumes, selectedContainers } = await import("./selected.ts");
       const { confirmDestruction } = await import("./ask.ts");
       const { printJson } = await import("./print.ts");
       const { newOperationId } = await import("../operation-id.ts");
@@ -53,7 +53,7 @@ function lifecycle(kind: Extract<ChangeKind, "start" | "stop" | "delete">, descr
         }));
         progress.pause();
         if (kind === "delete" && changes.length > 0)
-          await confirmDestruction(`delete ${changes.map(({ id, host }) => `${id}@${host}`).join(", ")}`, {
+          await confirmDestruction(`delete ${selected.map(nameWithVolumes).join(", ")}`, {
             yes: argv.yes,
             signal,
           });

@@ -69,9 +69,9 @@ export function planOf(
   });
 }
 
-/** The digest that a container would have as wanted, beside the one it has. */
+/** Whether a container is as wanted, and nobody has changed it by hand. */
 export function isCurrent(desired: Desired, observed: Observed): boolean {
-  return observed.digest === specDigest(desired.spec);
+  return observed.digest === specDigest(desired.spec) && observed.drift === undefined;
 }
 
 /** Exit status of a command that only looked. */

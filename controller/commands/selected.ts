@@ -1,6 +1,6 @@
 import type { Observed } from "../../shared/container.ts";
 import { NexcageError } from "../../shared/errors.ts";
-import { EnvironmentName } from "../../shared/spec.ts";
+import { EnvironmentName, volumesOf } from "../../shared/spec.ts";
 import { parseDuration } from "../../shared/units.ts";
 import type { HostAgent } from "../fleet.ts";
 import { type Desired, keyOf } from "../plan/model.ts";
@@ -109,4 +109,11 @@ export function parseSince(text: string | undefined, now: Date): string | undefi
   throw new NexcageError("USAGE", `--since ${JSON.stringify(text)} is no time`, {
     hint: "such as 10m, or 2026-11-24T10:00:00Z",
   });
+}
+
+/** `db@pve1 with its volumes data, logs`: what is lost with a container. Pure. */
+export function nameWithVolumes({ host, container: { id, spec } }: SelectedContainer): string {
+  const [first, ...more] = volumesOf(spec ?? {}).map(({ name }) => name);
+  if (first === undefined) return `${id}@${host}`;
+  return `${id}@${host} with its volume${more.length === 0 ? "" : "s"} ${[first, ...more].join(", ")}`;
 }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Observed } from "../../shared/container.ts";
 import { changedFields, dearest } from "../../shared/costs.ts";
+import { withDrift } from "../../shared/drift.ts";
 import { volumesOf } from "../../shared/spec.ts";
 import type { Selection } from "../inventory/select.ts";
 import { describeExit } from "./exit.ts";
@@ -90,7 +91,7 @@ function planWanted(
     const container = there.get(one.id);
     const from = one.mode === "global" ? undefined : leaving.get(one.id);
     const change = changeFor(one, container, { from });
-    const refusal = refusalOfId(one, container, { fleet }) ?? refusalOfChange(change, container?.spec);
+    const refusal = refusalOfId(one, container, { fleet }) ?? refusalOfChange(change, container);
     if (refusal === undefined) changes.push(change);
     else refused.push(refusal);
   }
@@ -119,7 +120,11 @@ function changeFor(
   if (there.spec === undefined) return { ...replace, reason: "nobody knows what it was made from" };
 
   const idle = idleReason(there);
-  const fields = isDeepStrictEqual(there.spec, spec) ? [] : changedFields(there.spec, spec);
+  const { drift = [] } = there;
+  const isWanted = isDeepStrictEqual(there.spec, spec);
+  const seen = changedFields(withDrift(there.spec, drift), spec);
+  // What is so already, by hand, is still to be written down as wanted.
+  const fields = isWanted || seen.length > 0 ? seen : changedFields(there.spec, spec);
   const cost = dearest(fields);
   if (cost === undefined) {
     if (idle !== undefined) return { ...change, kind: "start", reason: idle };
@@ -129,7 +134,7 @@ function changeFor(
       reason: there.state.status === "paused" ? "is paused" : "is as wanted",
     };
   }
-  const reason = `${listed(fields.map(wordOf))} changed`;
+  const reason = `${listed(fields.map(wordOf))} ${isWanted ? "changed by hand" : "changed"}`;
   if (cost === "recreate") return { ...replace, reason, fields };
   const update = { ...change, kind: "update", fields, spec } as const;
   if (idle === undefined) return { ...update, reason, cost };

@@ -8,6 +8,10 @@ const refusals: Record<Refused["kind"], { cannot: string; hint: string }> = {
     cannot: "changed",
     hint: "leave the size as it is, or delete the container first: its files are lost",
   },
+  vmid: {
+    cannot: "replaced",
+    hint: "leave out vmid: it is made beside the old one, and gets another number",
+  },
   move: { cannot: "changed", hint: "leave the storage as it is" },
 };
 

@@ -49,8 +49,11 @@ export type PlannedChange = {
 /** What is left as it is. */
 export type Noted = { host: string; id: ContainerId; reason: string; place?: Place | undefined };
 
-/** A wanted container that cannot be had: its id is `taken` by what is not ours, or its files would have to `shrink` or `move`. */
-export type Refused = Noted & { kind: "taken" | "shrink" | "move" };
+/**
+ * A wanted container that cannot be had: its id is `taken` by what is not ours, or its files would have to `shrink` or `move`,
+ * or it would need the `vmid` of the one that it replaces.
+ */
+export type Refused = Noted & { kind: "taken" | "shrink" | "move" | "vmid" };
 
 /** Everything sorted by host, then id. */
 export type Plan = {

@@ -1,6 +1,6 @@
 import type { Observed } from "../../shared/container.ts";
 import { shrinks } from "../../shared/costs.ts";
-import { type ContainerSpec, volumesOf } from "../../shared/spec.ts";
+import { volumesOf } from "../../shared/spec.ts";
 import { formatSize } from "../../shared/units.ts";
 import type { Desired, PlannedChange, Refused } from "./model.ts";
 
@@ -18,9 +18,16 @@ export function refusalOfId(
 /** Why a change cannot be carried out: what holds files is made neither smaller nor of another storage. */
 export function refusalOfChange(
   { id, host, kind, spec, place }: PlannedChange,
-  before: ContainerSpec | undefined,
+  there: Observed | undefined,
 ): Refused | undefined {
-  if (spec === undefined || before === undefined) return undefined;
+  const before = there?.spec;
+  if (spec === undefined || there === undefined) return undefined;
+  const vmid = spec.proxmox?.vmid?.toString();
+  if (kind === "replace" && vmid !== undefined && there.state.annotations?.["io.nexcage.vmid"] === vmid) {
+    const reason = `proxmox.vmid: ${vmid} is the one's that it is to replace, and one number is not for two`;
+    return { kind: "vmid", id, host, reason, place };
+  }
+  if (before === undefined) return undefined;
   const [shrink] = shrinks(before, spec, { rootfs: kind === "replace" ? "new" : "kept" });
   if (shrink !== undefined) {
     const reason = `${shrink.word} cannot shrink: ${formatSize(shrink.before)} → ${formatSize(shrink.after)}`;

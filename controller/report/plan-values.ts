@@ -1,10 +1,12 @@
 import { isDeepStrictEqual } from "node:util";
 import type { FieldChange } from "../../shared/costs.ts";
+import { fieldOfRawKey, type RawLine, rawLinesOf } from "../../shared/raw-lines.ts";
 import type { Mount, Network } from "../../shared/spec.ts";
 import { formatDuration, formatSize } from "../../shared/units.ts";
 import { isRecord } from "../inventory/vocabulary.ts";
 import { wordOf } from "../plan/fields.ts";
 import type { PlannedChange } from "../plan/model.ts";
+import { printable } from "./printable.ts";
 
 /*
  * How a field's old and new value look in a plan. Environments may hold passwords until there are
@@ -31,6 +33,19 @@ export function fieldLines({ fields }: PlannedChange): string[] {
   return lines.map(
     ({ word, old, new: now, cost }) => `${word.padEnd(width)}  ${old} → ${now}${differ ? `  (${cost})` : ""}`,
   );
+}
+
+/** The lines of LXC's own that a change writes into a guest's configuration; those that it leaves are not listed. */
+export function rawLines({ kind, spec, fields }: PlannedChange): RawLine[] {
+  if (spec?.runtime !== "lxc") return [];
+  const changed = new Set(fields.map(({ field }) => field));
+  return rawLinesOf(spec).flatMap(({ key, value }) => {
+    const field = fieldOfRawKey(key);
+    if (kind === "update" && (field === undefined || !changed.has(field))) return [];
+    const [name = ""] = value.split("=");
+    const isSecret = field === "environment" && secretName.test(name);
+    return [{ key, value: isSecret ? `${name}=${hidden}` : printable(value) }];
+  });
 }
 
 type Line = { word: string; old: string; new: string; cost: FieldChange["cost"] };

@@ -8,7 +8,7 @@ import {
   type Plan,
   type PlannedChange,
 } from "../plan/model.ts";
-import { fieldLines, withoutSecrets } from "./plan-values.ts";
+import { fieldLines, rawLines, withoutSecrets } from "./plan-values.ts";
 
 type Color = "green" | "yellow" | "red" | "cyan" | "gray";
 
@@ -77,6 +77,7 @@ function changeLines(
   return [
     `${paint(color, head.trimEnd())}${" ".repeat(head.length - head.trimEnd().length)}${why.join(" · ")}`,
     ...fieldLines(change).map((line) => `        ${line}`),
+    ...rawLines(change).map(({ key, value }) => `        + ${key}: ${value}`),
   ];
 }
 
@@ -107,6 +108,7 @@ export function planJson(plan: Plan): unknown {
     fleet: plan.fleet,
     changes: plan.changes.map(({ fields, spec, ...change }) => ({
       ...change,
+      rawLines: rawLines({ ...change, fields, spec }),
       fields: fields.map((field) => ({
         field: field.field,
         word: wordOf(field),

@@ -140,3 +140,46 @@ test("for programs a plan is the same data, with stable names and without secret
   t.notRegex(JSON.stringify(json.changes[0]), /"old"\s*:\s*"old"|"new"\s*:\s*"new"|PASSWORD":"(old|new)/);
   t.deepEqual(json.unreachable, [{ host: "pve9", containers: 1 }]);
 });
+
+test("the lines of LXC's own that a Proxmox container gets are listed, an update's alone where it changes them", (t) => {
+  const guest = { runtime: "lxc", source: { kind: "template", volume: "local:vztmpl/a" } } as const;
+  const spec = { ...guest, user: "1000", environment: { LEVEL: "debug", API_KEY: "x" } };
+  const made = plan({ desired: [desired("db@pve1", { spec })], observed: hosts({ pve1: [] }) });
+  const lines = [
+    "+ lxc.environment.runtime: LEVEL=debug",
+    "+ lxc.environment.runtime: API_KEY=[secret]",
+    "+ lxc.init.uid: 1000",
+    "+ lxc.init.gid: 0",
+  ];
+  t.true(planText(made, { color: false }).includes(lines.map((line) => `        ${line}\n`).join("")));
+  const json = JSON.parse(JSON.stringify(planJson(made)));
+  t.deepEqual(json.changes[0].rawLines[2], { key: "lxc.init.uid", value: "1000" });
+  const changed = plan({
+    desired: [desired("db@pve1", { spec: { ...spec, user: "1001" } })],
+    observed: hosts({ pve1: [observed("db", { spec })] }),
+  });
+  t.regex(
+    planText(changed, { color: false }),
+    /user +1000 → 1001\n +\+ lxc\.init\.uid: 1001\n +\+ lxc\.init\.gid: 0\n\n/,
+  );
+});
+
+test("a Proxmox container with a fixed VMID is not replaced by one that would need the same", (t) => {
+  const guest = {
+    runtime: "lxc",
+    source: { kind: "template", volume: "local:vztmpl/a" },
+    proxmox: { vmid: 2010 },
+  } as const;
+  const there = observed("db", { spec: guest });
+  const refused = plan({
+    desired: [desired("db@pve1", { spec: { ...guest, proxmox: { vmid: 2010, unprivileged: false } } })],
+    observed: hosts({
+      pve1: [{ ...there, state: { ...there.state, annotations: { "io.nexcage.vmid": "2010" } } }],
+    }),
+  });
+  t.regex(
+    planText(refused, { color: false }),
+    /! db@pve1 +proxmox\.vmid: 2010 is the one's that it is to replace/,
+  );
+  t.deepEqual(refused.changes, []);
+});

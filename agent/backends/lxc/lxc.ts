@@ -24,6 +24,7 @@ import { changesOf } from "./changes-of.ts";
 import { requireGuestPossible } from "./check.ts";
 import { readConsole, removeConsole, rotateConsole } from "./console-log.ts";
 import { describeGuest, requireAdoptable } from "./describe.ts";
+import { driftOf } from "./drift.ts";
 import { execInGuest } from "./exec.ts";
 import { GuestChanges, isProtected } from "./guest-changes.ts";
 import {
@@ -293,6 +294,7 @@ export class LxcBackend implements Backend {
     return {
       ...statusOf(guest, { running, hasRun }),
       annotations: { "io.nexcage.vmid": String(guest.vmid) },
+      drift: (spec) => driftOf(spec, guest),
       kept: guest.mark === undefined ? undefined : keptOf(guest.mark, guest.config),
     };
   }

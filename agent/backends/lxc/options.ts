@@ -65,6 +65,14 @@ const rows: Row[] = [
 /** What an option is where a spec leaves it to Proxmox, and it cannot be taken away. */
 export const required: Readonly<Record<string, string>> = { memory: "512", swap: "512" };
 
+/** The field of a spec that an option comes from; undefined for one that no spec says. Pure. */
+export function fieldOfOption(option: string): SpecField | undefined {
+  if (/^net\d+$/.test(option)) return "networks";
+  if (/^dev\d+$/.test(option)) return "devices";
+  if (/^mp\d+$/.test(option)) return "mounts";
+  return rows.find((row) => row.option === option)?.field;
+}
+
 /**
  * What pct is told of a container, by option; mounts are in mount-points.ts. Interfaces and devices are
  * numbered in the spec's order. Pure. Source: pct(1).
