@@ -2,19 +2,12 @@ import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs
 import { dirname, join } from "node:path";
 import { asNexcageError } from "../shared/errors.ts";
 import { formatSize } from "../shared/units.ts";
+import type { Check } from "./backends/backend.ts";
+import { type Config, defaultFiles, settingsOf } from "./config.ts";
 import type { Paths } from "./paths.ts";
 import type { Runtime } from "./runtime.ts";
 import { readNames } from "./state/files.ts";
 import { keepMs } from "./state/journal.ts";
-
-/** One thing that was looked at. `failed`: containers cannot run, or cannot be kept. */
-export type Check = {
-  name: string;
-  result: "ok" | "warning" | "failed";
-  message: string;
-  /** What to do. */
-  hint?: string;
-};
 
 /** Below this much space a container's log, its files or the journal may not fit. */
 const littleBytes = 256 * 1024 ** 2;
@@ -23,18 +16,34 @@ const littleBytes = 256 * 1024 ** 2;
 export async function examine(
   runtime: Runtime,
   paths: Paths,
-  { signal }: { signal: AbortSignal },
+  { config, signal }: { config: Config | undefined; signal: AbortSignal },
 ): Promise<Check[]> {
   const features = await runtime.features();
   return [
+    checkConfig(config),
     checkCgroups(features.cgroups),
     ...features.backends.map((backend) => checkBackend(backend, features)),
+    ...(await runtime.examine()),
     checkOverlay(),
     ...[paths.run, paths.lib, paths.log, paths.lock].map(checkFolder),
     checkSpace(paths.lib),
     checkJournals(paths),
     ...(await checkContainers(runtime, { signal })),
   ];
+}
+
+function checkConfig(config: Config | undefined): Check {
+  const name = "configuration";
+  if (config === undefined)
+    return { name, result: "ok", message: `none: there is no ${defaultFiles.join(" and no ")}` };
+  const message = `${config.file}: ${settingsOf(config).join(", ") || "it sets nothing"}`;
+  if (config.ignored.length === 0) return { name, result: "ok", message };
+  return {
+    name,
+    result: "warning",
+    message: `${message}; of no meaning here: ${config.ignored.join(", ")}`,
+    hint: "they can be taken out; docs/from-0.7.md tells what has their place",
+  };
 }
 
 type Features = Awaited<ReturnType<Runtime["features"]>>;

@@ -17,7 +17,7 @@ async function main(args: string[]): Promise<number> {
       await serveStdio(globals);
       return 0;
     }
-    const { runCommand } = await import("./commands/run.ts");
+    const { runCommand } = await import("./commands/command-line.ts");
     await runCommand(args);
     return Number(process.exitCode ?? 0);
   } catch (error) {

@@ -6,7 +6,7 @@ import { ociVersion } from "../shared/oci.ts";
 import { protocolVersion, type Result } from "../shared/protocol.ts";
 import type { ContainerSpec } from "../shared/spec.ts";
 import { version } from "../shared/version.ts";
-import type { Backend, ExecRequest, ExecSession, LogRequest, OnStep } from "./backends/backend.ts";
+import type { Backend, Check, ExecRequest, ExecSession, LogRequest, OnStep } from "./backends/backend.ts";
 import { requireBackend } from "./backends/router.ts";
 import { cgroupMode } from "./cgroups.ts";
 import { lockFleet } from "./fleet-lock.ts";
@@ -65,6 +65,8 @@ export type ChangeOptions = Waiting & {
  */
 export interface Runtime extends AsyncDisposable {
   features(): Promise<Features>;
+  /** What the backends that are available need of this host. */
+  examine(): Promise<Check[]>;
   /** Sorted by id. */
   list(options: Waiting): Promise<Observed[]>;
   /** @throws {NexcageError} `CONTAINER_NOT_FOUND`, as all that follow */
@@ -167,6 +169,12 @@ export async function openRuntime(dependencies: RuntimeDependencies, { signal }:
         cgroups: await cgroupMode(),
         backends: await Promise.all(backends.map((backend) => backend.features())),
       };
+    },
+    async examine() {
+      const checks: Check[] = [];
+      for (const backend of backends)
+        if ((await backend.features()).available) checks.push(...((await backend.examine?.()) ?? []));
+      return checks;
     },
     list: () => inspector.list(),
     state: (id) => inspector.require(id),

@@ -75,6 +75,9 @@ export interface Backend {
   /** Whether it works here, and why not. */
   features(): Promise<Features["backends"][number]>;
 
+  /** What there is beside it on this host that it needs; asked where it is available. */
+  examine?(): Promise<Check[]>;
+
   /** Undefined when it has none of this name, or no trace of it since the host started. */
   observe(id: ContainerId): Promise<Live | undefined>;
   /** All that it has, also those that we have no record of. */
@@ -134,6 +137,15 @@ export interface Backend {
   exec(id: ContainerId, request: ExecRequest, options: Waiting): Promise<ExecSession>;
   logs(id: ContainerId, request: LogRequest, options: Waiting): AsyncIterable<LogLine[]>;
 }
+
+/** One thing that `doctor` has looked at. `failed`: containers cannot run, or cannot be kept. */
+export type Check = {
+  name: string;
+  result: "ok" | "warning" | "failed";
+  message: string;
+  /** What to do. */
+  hint?: string;
+};
 
 /** Told each step of an operation before it is done, such as `creating`. */
 export type OnStep = (step: string) => void | Promise<void>;

@@ -1,19 +1,19 @@
 import { asNexcageError } from "../../shared/errors.ts";
-import { parseContainerId } from "../../shared/ids.ts";
 import { change, command } from "./command.ts";
+import { idOf, withId } from "./container-id.ts";
 
 export const deleteCommand = command({
-  command: "delete <id>",
+  command: "delete [id]",
   describe: "Delete a container that is not running, and all that it has on this host",
   builder: (yargs) =>
-    yargs.positional("id", { type: "string", demandOption: true, describe: "container id" }).option("force", {
+    withId(yargs).option("force", {
       alias: "f",
       type: "boolean",
       default: false,
       describe: "end it at once where it runs; fine where there is none",
     }),
-  async handler({ id, force, ...globals }) {
-    const containerId = parseContainerId(id);
+  async handler({ id, name, force, ...globals }) {
+    const containerId = idOf({ id, name }, "delete");
     try {
       // As OCI runtimes do it: `stop` is for who wants it gently.
       await change(globals, ({ runtime }, options) =>

@@ -1,12 +1,11 @@
-import { parseContainerId } from "../../shared/ids.ts";
 import { change, command } from "./command.ts";
+import { idOf, withId } from "./container-id.ts";
 
 export const kill = command({
-  command: "kill <id> [signal]",
+  command: "kill [id] [signal]",
   describe: "Send a signal to a container's init process",
   builder: (yargs) =>
-    yargs
-      .positional("id", { type: "string", demandOption: true, describe: "container id" })
+    withId(yargs)
       .positional("signal", { type: "string", describe: "name or number" })
       .option("signal", {
         alias: "s",
@@ -21,10 +20,12 @@ export const kill = command({
         default: false,
         describe: "to every process of the container",
       }),
-  async handler({ id, signal, all, ...globals }) {
-    const containerId = parseContainerId(id);
+  async handler({ id, name, signal, all, ...globals }) {
+    // With --name the first word is the signal.
+    const words = name === undefined ? { id, signal } : { id: undefined, signal: signal ?? id };
+    const containerId = idOf({ id: words.id, name }, "kill");
     await change(globals, ({ runtime }, options) =>
-      runtime.kill(containerId, signal ?? "SIGTERM", { ...options, all }),
+      runtime.kill(containerId, words.signal ?? "SIGTERM", { ...options, all }),
     );
   },
 });

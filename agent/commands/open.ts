@@ -3,21 +3,29 @@ import { NexcageError } from "../../shared/errors.ts";
 import { quoteForMessage } from "../../shared/ids.ts";
 import { parseDuration } from "../../shared/units.ts";
 import type { ComposeOptions } from "../compose.ts";
+import { type Config, loadConfig } from "../config.ts";
 import { type LogLevel, logLevels, openLog } from "../log.ts";
 import { agentPaths } from "../paths.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Globals } from "./serve-arguments.ts";
 
 /** A runtime for one command, and the signal of a Ctrl-C. */
-export type Opened = AsyncDisposable & { runtime: Runtime; signal: AbortSignal };
+export type Opened = AsyncDisposable & {
+  runtime: Runtime;
+  config: Config | undefined;
+  signal: AbortSignal;
+};
 
 const defaultLockTimeout = "60s";
 
 /** @throws {NexcageError} `USAGE` */
-export function composeOptions(globals: Globals): ComposeOptions & { log: ReturnType<typeof openLog> } {
+export function composeOptions(
+  globals: Globals,
+  config?: Config,
+): ComposeOptions & { log: ReturnType<typeof openLog> } {
   return {
     paths: agentPaths(process.env, globals.root && resolve(globals.root)),
-    log: openLog(parseLogLevel(globals.logLevel ?? "warn")),
+    log: openLog(parseLogLevel(globals.logLevel ?? config?.logLevel ?? "warn")),
     lockTimeoutMs: parseLockTimeout(globals.lockTimeout ?? defaultLockTimeout),
     script: process.argv[1] ?? "",
     environment: process.env,
@@ -26,11 +34,19 @@ export function composeOptions(globals: Globals): ComposeOptions & { log: Return
 
 export async function openAgent(globals: Globals): Promise<Opened> {
   const { composeRuntime } = await import("../compose.ts");
-  const options = composeOptions(globals);
+  const config = await loadConfig(globals.config);
+  const options = composeOptions(globals, config);
+  // Only who names the file is told: it says the same on every run.
+  if (globals.config !== undefined && config !== undefined && config.ignored.length > 0)
+    options.log.warn(
+      { file: config.file, fields: config.ignored },
+      "these fields of 0.7 change nothing here",
+    );
   const signal = interrupted();
   const runtime = await composeRuntime(options, { signal });
   return {
     runtime,
+    config,
     signal,
     async [Symbol.asyncDispose]() {
       await runtime[Symbol.asyncDispose]();

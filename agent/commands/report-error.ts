@@ -1,10 +1,10 @@
 import { asNexcageError, type ErrorCode } from "../../shared/errors.ts";
 
-const usageCodes: ReadonlySet<ErrorCode> = new Set(["USAGE", "INVALID_ID"]);
+const usageCodes: ReadonlySet<ErrorCode> = new Set(["USAGE", "INVALID_ID", "INVALID_FILE"]);
 
 /**
  * Tells an error on stderr: a line, and a line with the next thing to do; with `-o json` as JSON. Gives
- * the exit status: 2 for a wrong command line, 130 for an interruption, an exec's own, else 1.
+ * the exit status: 2 for a wrong command line or configuration, 130 for an interruption, an exec's own, else 1.
  */
 export function reportError(thrown: unknown, args: string[]): number {
   const error = asNexcageError(thrown);

@@ -4,6 +4,8 @@ import { parseArgs } from "node:util";
 export type Globals = {
   root?: string | undefined;
   logLevel?: string | undefined;
+  /** A file; `/etc/nexcage/config.yaml` where it is there. */
+  config?: string | undefined;
   /** Such as `60s`. */
   lockTimeout?: string | undefined;
 };
@@ -17,12 +19,18 @@ export function serveArguments(args: string[]): Globals | undefined {
       options: {
         stdio: { type: "boolean" },
         root: { type: "string" },
+        config: { type: "string" },
         "log-level": { type: "string" },
         "lock-timeout": { type: "string" },
       },
     });
     if (values.stdio !== true) return undefined;
-    return { root: values.root, logLevel: values["log-level"], lockTimeout: values["lock-timeout"] };
+    return {
+      root: values.root,
+      config: values.config,
+      logLevel: values["log-level"],
+      lockTimeout: values["lock-timeout"],
+    };
   } catch {
     return undefined;
   }

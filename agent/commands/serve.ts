@@ -1,4 +1,5 @@
 import { NexcageError } from "../../shared/errors.ts";
+import { loadConfig } from "../config.ts";
 import { command } from "./command.ts";
 import { composeOptions, interrupted } from "./open.ts";
 import type { Globals } from "./serve-arguments.ts";
@@ -16,7 +17,7 @@ export const serve = command({
 });
 
 export async function serveStdio(globals: Globals): Promise<void> {
-  const options = composeOptions(globals);
+  const options = composeOptions(globals, await loadConfig(globals.config));
   await using _log = options.log;
   const signal = interrupted();
   const { serve: serveSession } = await import("../server/serve.ts");

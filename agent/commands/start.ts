@@ -1,13 +1,12 @@
-import { parseContainerId } from "../../shared/ids.ts";
 import { change, command } from "./command.ts";
+import { idOf, withId } from "./container-id.ts";
 
 export const start = command({
-  command: "start <id>",
+  command: "start [id]",
   describe: "Start a container that was created, or has stopped",
-  builder: (yargs) =>
-    yargs.positional("id", { type: "string", demandOption: true, describe: "container id" }),
-  async handler({ id, ...globals }) {
-    const containerId = parseContainerId(id);
+  builder: (yargs) => withId(yargs),
+  async handler({ id, name, ...globals }) {
+    const containerId = idOf({ id, name }, "start");
     await change(globals, ({ runtime }, options) => runtime.start(containerId, options));
   },
 });

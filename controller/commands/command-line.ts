@@ -1,6 +1,6 @@
 import yargs from "yargs";
 import { NexcageError } from "../../shared/errors.ts";
-import { nearestHint } from "../inventory/nearest.ts";
+import { nearestHint } from "../../shared/nearest.ts";
 import type { Command } from "./command.ts";
 import { fleetCommands } from "./fleet.ts";
 import { inventoryCommands } from "./inventory.ts";

@@ -1,3 +1,4 @@
+import { nearestHint } from "../../shared/nearest.ts";
 import type { ContainerSpec } from "../../shared/spec.ts";
 import { reportContradictions } from "./contradictions.ts";
 import { defined, unlessEmpty } from "./defined.ts";
@@ -7,7 +8,6 @@ import { fillVariables, hasVariable } from "./interpolate.ts";
 import { expandPath } from "./local-path.ts";
 import type { Report } from "./mistakes.ts";
 import type { Host, Place, WantedSource } from "./model.ts";
-import { nearestHint } from "./nearest.ts";
 import type { Where } from "./placement.ts";
 import type { Path } from "./places.ts";
 import { makeDevices, makeNetworks, makeProxmox, makeResources } from "./proxmox.ts";

@@ -1,8 +1,8 @@
+import { nearestHint } from "../../shared/nearest.ts";
 import type { ContainerEntry } from "./containers.ts";
 import { findCycles } from "./cycles.ts";
 import type { YamlDocument } from "./documents.ts";
 import type { Report } from "./mistakes.ts";
-import { nearestHint } from "./nearest.ts";
 
 /** Reports what `depends_on` names and nobody knows, and containers that wait for themselves. Pure. */
 export function checkDependencies(

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { capabilities } from "../../shared/capabilities.ts";
+import { nearestHint } from "../../shared/nearest.ts";
 import { AbsolutePath, User } from "../../shared/spec.ts";
-import { nearestHint } from "./nearest.ts";
 import { Devices, Network, Proxmox, StorageName, Template } from "./proxmox-schema.ts";
 import {
   ContainerName,

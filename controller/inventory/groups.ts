@@ -1,8 +1,8 @@
+import { nearestHint } from "../../shared/nearest.ts";
 import { findCycles } from "./cycles.ts";
 import type { YamlDocument } from "./documents.ts";
 import type { Inventory } from "./inventory-schema.ts";
 import type { Report } from "./mistakes.ts";
-import { nearestHint } from "./nearest.ts";
 
 /** A group with the document that it stands in. */
 export type Group = {

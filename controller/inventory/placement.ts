@@ -1,4 +1,4 @@
-import { nearestHint } from "./nearest.ts";
+import { nearestHint } from "../../shared/nearest.ts";
 
 /*
  * Which hosts run a container's replicas: a pure function of the container's own words and the hosts.

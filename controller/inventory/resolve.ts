@@ -1,5 +1,6 @@
 import { NexcageError } from "../../shared/errors.ts";
 import { ContainerId, quoteForMessage } from "../../shared/ids.ts";
+import { nearestHint } from "../../shared/nearest.ts";
 import { reportCollisions } from "./collisions.ts";
 import { type ContainerEntry, readContainer, type Template } from "./containers.ts";
 import { checkDependencies } from "./dependencies.ts";
@@ -10,7 +11,6 @@ import { hasVariable } from "./interpolate.ts";
 import { Inventory } from "./inventory-schema.ts";
 import type { Report } from "./mistakes.ts";
 import type { Fleet, Host, Resolved, Wanted } from "./model.ts";
-import { nearestHint } from "./nearest.ts";
 import { makePlacer, type Placed, type Placer } from "./placement.ts";
 import { explainSettings, type Setting } from "./settings.ts";
 import { reportForeignWords, textsIn, validate } from "./validate.ts";

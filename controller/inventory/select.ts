@@ -1,7 +1,7 @@
 import { NexcageError } from "../../shared/errors.ts";
 import { quoteForMessage } from "../../shared/ids.ts";
+import { nearestHint } from "../../shared/nearest.ts";
 import type { Host, Resolved, Wanted } from "./model.ts";
-import { nearestHint } from "./nearest.ts";
 
 /** What a command works on. */
 export type Selection = {

@@ -1,7 +1,7 @@
 import type { z } from "zod";
+import { nearestHint } from "../../shared/nearest.ts";
 import type { YamlDocument } from "./documents.ts";
 import type { Mistake, Report } from "./mistakes.ts";
-import { nearestHint } from "./nearest.ts";
 import type { Path } from "./places.ts";
 import { shown } from "./scalars.ts";
 import { type Finding, foreignWords, isRecord } from "./vocabulary.ts";

@@ -1,5 +1,5 @@
 import test from "ava";
-import { runCommand } from "../../agent/commands/run.ts";
+import { runCommand } from "../../agent/commands/command-line.ts";
 import { runCommandLine } from "../../controller/commands/command-line.ts";
 import type { NexcageError } from "../../shared/errors.ts";
 

@@ -12,6 +12,7 @@ import type { Paths } from "../../paths.ts";
 import type { LockFile } from "../../state/lock.ts";
 import type {
   Backend,
+  Check,
   CreateOptions,
   ExecRequest,
   ExecSession,
@@ -88,6 +89,11 @@ export class LxcBackend implements Backend {
     if (!existsSync(configFolder))
       return { name, available: false, reason: `lxc: there is no ${configFolder}: is pve-cluster running?` };
     return { name, available: true };
+  }
+
+  async examine(): Promise<Check[]> {
+    const { examineNode } = await import("./doctor.ts");
+    return await examineNode();
   }
 
   async observe(id: ContainerId): Promise<Live | undefined> {
