@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { execa } from "execa";
@@ -7,7 +8,7 @@ import { dist } from "../dist.ts";
 import type { Bed } from "../e2e/bed.ts";
 import { makeRootfs } from "../e2e/rootfs.ts";
 import { busyboxTemplate, whyNoProxmox } from "../proxmox/nodes.ts";
-import { makeProxmox, onHost } from "./bed.ts";
+import { makeProxmox, onHost as onHostOf } from "./bed.ts";
 
 /*
  * What NexCage 0.7's own suite did on a Proxmox host over ssh, with its words, and the effect of each command
@@ -34,7 +35,7 @@ async function ssh(line: string): Promise<Result> {
   const options = ["-i", keyFile, "-o", `UserKnownHostsFile=${join(bed.hosts.dir, "known_hosts")}`];
   const { exitCode, stdout, stderr } = await execa(
     "ssh",
-    [...options, "-F", "none", `root@${address}`, line],
+    [...options, "-F", "none", `root@${address}`, `cd ${bed.folder} && ${line}`],
     {
       reject: false,
       stdin: "ignore",
@@ -45,7 +46,12 @@ async function ssh(line: string): Promise<Result> {
 
 const agent = (words: string): Promise<Result> => ssh(`${join(dist, "nexcage-agent")} ${words}`);
 
-/** An OCI bundle at `/root/bundle`, whose program ends for SIGTERM. */
+/** In the folder of the bed, which each of its hosts sees. */
+async function onHost(script: string): Promise<string> {
+  return await onHostOf(bed, `cd ${bed.folder} && ${script}`);
+}
+
+/** An OCI bundle at `bundle`, whose program ends for SIGTERM. */
 async function makeBundle(): Promise<void> {
   const folder = join(bed.folder, "bundle");
   await makeRootfs(join(folder, "rootfs"));
@@ -60,8 +66,7 @@ async function makeBundle(): Promise<void> {
     ],
     linux: { namespaces: ["pid", "mount", "ipc", "uts"].map((type) => ({ type })) },
   };
-  await onHost(bed, `cp -r ${folder} /root/bundle`);
-  await bed.host("pve1").exec(["tee", "/root/bundle/config.json"], { input: JSON.stringify(config) });
+  await writeFile(join(folder, "config.json"), JSON.stringify(config));
 }
 
 async function stateOf(id: string): Promise<OciState> {
@@ -77,8 +82,8 @@ async function requireDone(t: ExecutionContext, words: string): Promise<string> 
 // host
 
 handTest("the program runs on a bare host, to which it was copied", async (t) => {
-  await onHost(bed, `mkdir -p /root/copy && cp -rL ${dist}/. /root/copy`);
-  const { exitCode, stdout } = await ssh("/root/copy/nexcage-agent version");
+  await onHost(`mkdir -p copy && cp -rL ${dist}/. copy`);
+  const { exitCode, stdout } = await ssh("copy/nexcage-agent version");
   t.is(exitCode, 0);
   t.is(stdout, `nexcage-agent ${version}`);
 });
@@ -150,13 +155,13 @@ const config = {
 };
 
 handTest("a 0.7 config.json is obeyed, and what it says in vain is named", async (t) => {
-  await bed.host("pve1").exec(["tee", "/root/config.json"], { input: JSON.stringify(config) });
-  const { stdout } = await agent("doctor --config /root/config.json");
-  t.regex(stdout, /configuration: \/root\/config\.json: bridge vmbr0, .*storage local2, .*: proxmox\.token/);
-  const made = await agent(`create --config /root/config.json --name web --image ${busyboxTemplate}`);
+  await writeFile(join(bed.folder, "config.json"), JSON.stringify(config));
+  const { stdout } = await agent("doctor --config config.json");
+  t.regex(stdout, /configuration: config\.json: bridge vmbr0, .*storage local2, .*: proxmox\.token/);
+  const made = await agent(`create --config config.json --name web --image ${busyboxTemplate}`);
   t.is(made.exitCode, 0, made.stderr);
   t.regex(made.stderr, /"fields":\["proxmox.token"\]/);
-  const conf = await onHost(bed, "cat /etc/pve/lxc/100.conf");
+  const conf = await onHost("cat /etc/pve/lxc/100.conf");
   t.regex(conf, /^net0: .*bridge=vmbr0/m);
   t.regex(conf, /^rootfs: local2:.*size=1G/m);
   t.notRegex(conf, /^unprivileged: 1/m);
@@ -164,29 +169,26 @@ handTest("a 0.7 config.json is obeyed, and what it says in vain is named", async
 });
 
 handTest("the configuration's routing says what runs a container, by its name", async (t) => {
-  await requireDone(t, "create --config /root/config.json --name cilium-1 --bundle /root/bundle");
+  await requireDone(t, "create --config config.json --name cilium-1 --bundle bundle");
   t.is((await stateOf("cilium-1")).annotations?.["io.nexcage.backend"], "crun");
   await requireDone(t, "delete cilium-1");
-  const asVm = await agent("create --config /root/config.json --name vm-1 --bundle /root/bundle");
+  const asVm = await agent("create --config config.json --name vm-1 --bundle bundle");
   t.is(asVm.exitCode, 1);
   t.regex(asVm.stderr, /this version has no backend vm/);
 });
 
 handTest("a configuration that is not right is refused with its place and the nearest word", async (t) => {
-  await onHost(bed, "echo 'proxmox: {storge: local}' >/root/wrong.yaml");
-  const { exitCode, stderr } = await agent("list --config /root/wrong.yaml");
+  await onHost("echo 'proxmox: {storge: local}' >wrong.yaml");
+  const { exitCode, stderr } = await agent("list --config wrong.yaml");
   t.is(exitCode, 2);
-  t.regex(
-    stderr,
-    /\/root\/wrong\.yaml: proxmox: "storge" is not a field of it .*\n.*did you mean "storage"\?/,
-  );
+  t.regex(stderr, /wrong\.yaml: proxmox: "storge" is not a field of it .*\n.*did you mean "storage"\?/);
 });
 
 // lifecycles
 
 const lifecycles = [
   { runtime: "lxc", source: `--image ${busyboxTemplate}` },
-  { runtime: "crun", source: "--bundle /root/bundle" },
+  { runtime: "crun", source: "--bundle bundle" },
 ];
 for (const { runtime, source } of lifecycles)
   handTest(`${runtime}: create, list, start, state, kill SIGTERM, stop, state, delete`, async (t) => {
@@ -198,19 +200,19 @@ for (const { runtime, source } of lifecycles)
     await requireDone(t, "start --name web");
     const state = await stateOf("web");
     t.is(state.status, "running");
-    t.is(await onHost(bed, `grep NSpid /proc/${state.pid}/status | cut -f3-`), "1", "its pid is the host's");
-    t.regex(await onHost(bed, "cat /run/nexcage/web/state.json"), new RegExp(`"pid":${state.pid}\\b`));
+    t.is(await onHost(`grep NSpid /proc/${state.pid}/status | cut -f3-`), "1", "its pid is the host's");
+    t.regex(await onHost("cat /run/nexcage/web/state.json"), new RegExp(`"pid":${state.pid}\\b`));
 
     // Busybox's init reboots for SIGTERM, which is a new init; the bundle's program ends.
     const killed = await agent("kill --name web -s TERM");
     const isOver = `for i in $(seq 100); do [ -d /proc/${state.pid} ] || exit 0; sleep 0.1; done; echo there`;
-    t.is(await onHost(bed, isOver), "", `the signal has arrived: ${killed.stderr}`);
+    t.is(await onHost(isOver), "", `the signal has arrived: ${killed.stderr}`);
 
     await requireDone(t, "stop --name web");
     t.like(await stateOf("web"), { status: "stopped", pid: 0 });
     await requireDone(t, "delete --name web");
     t.is((await agent("state web")).exitCode, 1);
-    t.is(await onHost(bed, "pct list; ls /run/nexcage | grep web"), "");
+    t.is(await onHost("pct list; ls /run/nexcage | grep web"), "");
   });
 
 handTest("run of a template returns when it runs", async (t) => {
@@ -220,9 +222,9 @@ handTest("run of a template returns when it runs", async (t) => {
 });
 
 handTest("run of a bundle gives its output and its exit code, and leaves nothing", async (t) => {
-  const script = `sed 's/trap.*done/echo out; echo err >\\&2; exit 7/' /root/bundle/config.json`;
-  await onHost(bed, `cp -r /root/bundle /root/short; ${script} >/root/short/config.json`);
-  const { exitCode, stdout, stderr } = await agent("run --name short --bundle /root/short");
+  const script = `sed 's/trap.*done/echo out; echo err >\\&2; exit 7/' bundle/config.json`;
+  await onHost(`cp -r bundle short; ${script} >short/config.json`);
+  const { exitCode, stdout, stderr } = await agent("run --name short --bundle short");
   t.is(exitCode, 7, stderr);
   t.is(stdout, "out");
   t.is(stderr, "err");
@@ -236,9 +238,8 @@ handTest("the start of --help and the memory of the agent are reported, not judg
     `s=$(date +%s%N); ${join(dist, "nexcage-agent")} --help >/dev/null; echo $(( ($(date +%s%N) - s) / 1000000 ))`,
   );
   const rss = await onHost(
-    bed,
-    `mkfifo /root/fifo; ${join(dist, "nexcage-agent")} serve --stdio </root/fifo >/root/said & exec 3>/root/fifo
-until grep -q ready /root/said; do :; done; grep VmRSS /proc/$!/status; kill $!`,
+    `mkfifo fifo; ${join(dist, "nexcage-agent")} serve --stdio <fifo >said & exec 3>fifo
+until grep -q ready said; do :; done; grep VmRSS /proc/$!/status; kill $!`,
   );
   t.log(`--help: ${stdout} ms; ${rss}`);
   t.regex(stdout, /^\d+$/);
