@@ -394,6 +394,16 @@ static long resident_kb(pid_t pid) {
   return at == NULL ? 0 : atol(at + strlen("VmRSS:"));
 }
 
+/* Until the forker has reaped all its children, and so closed their sockets. */
+static void wait_for_idle_forker(void) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/task/%d/children", forker_pid(), forker_pid());
+  for (int i = 0; read_text(path)[0] != '\0' && i < 10000; i++)
+    wait_ms(2);
+  TRUE(read_text(path)[0] == '\0');
+  wait_ms(2);
+}
+
 static void test_cycles(int cycles) {
   const char *bundle = make_bundle("cycle", &(struct config){0});
   const pid_t pids[] = {getpid(), forker_pid()};
@@ -405,21 +415,24 @@ static void test_cycles(int cycles) {
     OK(ncx_state(root, "cycle", ANSWER));
     OK(ncx_delete(root, "cycle", 1, TIMEOUT_MS, ANSWER));
     FAILS("missing", ncx_state(root, "cycle", ANSWER));
+    if (i == cycles / 10)
+      wait_for_idle_forker();
     for (int process = 0; process < 2 && i == cycles / 10; process++) {
       descriptors[process] = count_descriptors(pids[process]);
       kb[process] = resident_kb(pids[process]);
     }
   }
+  wait_for_idle_forker();
   for (int process = 0; process < 2; process++) {
     int more = count_descriptors(pids[process]) - descriptors[process];
     printf("%d cycles: %s: %+d descriptors, %+ld kB\n", cycles, process == 0 ? "library" : "forker", more,
            resident_kb(pids[process]) - kb[process]);
+    fflush(stdout);
     TRUE(more == 0);
   }
 }
 
 int main(int count, char **arguments) {
-  char path[64];
   if (count != 5)
     stop(__LINE__, "usage: test FOLDER PROGRAMS CGROUP CYCLES");
   folder = arguments[1];
@@ -446,9 +459,6 @@ int main(int count, char **arguments) {
   OK(ncx_delete(root, "last", 1, TIMEOUT_MS, ANSWER));
   test_cycles(atoi(arguments[4]));
   TRUE(waitpid(-1, NULL, WNOHANG) == 0); /* only the forker is there, and has no child that was not reaped: */
-  snprintf(path, sizeof path, "/proc/%d/task/%d/children", forker_pid(), forker_pid());
-  for (int i = 0; read_text(path)[0] != '\0' && i < 10000; i++)
-    wait_ms(2);
-  TRUE(read_text(path)[0] == '\0');
+  wait_for_idle_forker();
   return 0;
 }

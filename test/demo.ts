@@ -9,6 +9,7 @@ import { execa } from "execa";
 import { stringify } from "yaml";
 import { dist } from "./dist.ts";
 import { startHosts, whyNoHosts } from "./hosts/hosts.ts";
+import { whyNoProxmox } from "./proxmox/nodes.ts";
 
 const examples = join(import.meta.dirname, "../inventory/examples");
 
@@ -18,21 +19,27 @@ type DemoHosts = AsyncDisposable & {
   dir: string;
   hosts: { name: string; address: string; port: number }[];
   agentPath: string;
+  /** Why they are no Proxmox nodes; undefined where they are. */
+  whyNoProxmox?: string | undefined;
 };
 
 async function startDemoHosts(names: string[]): Promise<DemoHosts> {
   const reason = whyNoHosts();
   if (reason === undefined) {
+    const obstacle = whyNoProxmox();
     say("Starting three hosts on this machine, each with a network, an sshd, a /run and cgroups of its own.");
-    const started = await startHosts({ names });
-    return Object.assign(started, { agentPath: join(dist, "nexcage-agent") });
+    if (obstacle === undefined)
+      say("SIMULATED: Proxmox VE itself. A stand-in for its programs makes real LXC containers.");
+    else say(`Without containers of Proxmox's, because ${obstacle}.`);
+    const started = await startHosts({ names, proxmox: obstacle === undefined });
+    return Object.assign(started, { agentPath: join(dist, "nexcage-agent"), whyNoProxmox: obstacle });
   }
   say(
     `SIMULATED: ${reason}. So the three hosts are SSH servers inside this program, their containers are plain ` +
       "processes without isolation, and root file systems are not sent. As root on Debian it is all real.",
   );
   const { startSimulatedHosts } = await import("./simulated/hosts.ts");
-  return await startSimulatedHosts(names);
+  return Object.assign(await startSimulatedHosts(names), { whyNoProxmox: reason });
 }
 
 async function main(): Promise<void> {
@@ -44,6 +51,10 @@ async function main(): Promise<void> {
   if (existsSync("/bin/busybox")) await execa(join(examples, "make-rootfs"), [join(folder, "rootfs")]);
   else await mkdir(join(folder, "rootfs")); // simulated: nothing runs in it
   await writeFile(join(folder, "inventory.yaml"), inventoryOf(hosts));
+  const fleetFile = join(folder, "fleet.yaml");
+  const example = await readFile(fleetFile, "utf8");
+  const fleet = hosts.whyNoProxmox === undefined ? example : edited(example, [without("cache")]);
+  await writeFile(fleetFile, fleet);
 
   const nexcage = async (...words: string[]): Promise<void> => {
     process.stdout.write(`\n$ nexcage ${words.join(" ")}\n`);
@@ -64,11 +75,15 @@ async function main(): Promise<void> {
   await nexcage("fleet", "apply");
   await nexcage("fleet", "exec", "web-1", "--", "hostname");
   await nexcage("fleet", "logs", "--tail", "2", "web-*");
+  if (hosts.whyNoProxmox === undefined) await nexcage("fleet", "exec", "cache@node1", "--", "hostname");
 
-  say("Now the files change: web gets a new version and one replica more, db more memory, and probe leaves.");
-  const fleetFile = join(folder, "fleet.yaml");
-  const before = await readFile(fleetFile, "utf8");
-  await writeFile(fleetFile, changed(before));
+  say(
+    "Now the files change: web gets a new version and one replica more, db and cache more memory, and probe leaves.",
+  );
+  await writeFile(
+    fleetFile,
+    edited(fleet, hosts.whyNoProxmox === undefined ? [...changes, moreCache] : changes),
+  );
   await nexcage("fleet", "plan", "--prune");
   await nexcage("fleet", "apply", "--prune", "--yes");
   await nexcage("fleet", "state", "web-1");
@@ -97,14 +112,21 @@ function inventoryOf({ dir, hosts, agentPath }: DemoHosts): string {
   });
 }
 
+type Edit = [old: string | RegExp, now: string];
+
+const without = (name: string): Edit => [new RegExp(`\\n {2}${name}:\\n(?: {4}.*\\n)+`), ""];
+
+const changes: Edit[] = [
+  ["replicas: 3", "replicas: 4"],
+  ["ROLE: web,", "ROLE: web version 2,"],
+  ["memory: 128m", "memory: 192m"],
+  without("probe"),
+];
+
+const moreCache: Edit = ["memory: 64m, swap", "memory: 96m, swap"];
+
 /** The example's fleet as someone edits it. */
-function changed(text: string): string {
-  const edits: [string | RegExp, string][] = [
-    ["replicas: 3", "replicas: 4"],
-    ["ROLE: web,", "ROLE: web version 2,"],
-    ["memory: 128m", "memory: 192m"],
-    [/\n {2}probe:\n(?: {4}.*\n)+/, ""],
-  ];
+function edited(text: string, edits: Edit[]): string {
   return edits.reduce((before, [old, now]) => {
     const after = before.replace(old, now);
     if (after === before) throw new Error(`the example's fleet.yaml has no ${old} any more`);

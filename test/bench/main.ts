@@ -11,9 +11,10 @@ import type { Benchmark, Row } from "./measure.ts";
 import { memory } from "./memory.ts";
 import { native } from "./native.ts";
 import { plan } from "./plan.ts";
+import { proxmox } from "./proxmox.ts";
 import { upload } from "./upload.ts";
 
-const benchmarks: Benchmark[] = [native, apply, create, upload, memory, plan];
+const benchmarks: Benchmark[] = [native, apply, create, upload, memory, plan, proxmox];
 
 async function main(): Promise<void> {
   const { values } = parseArgs({

@@ -27,6 +27,14 @@ proxmoxTest(
     t.is(first.exitCode, 0, first.stdout + first.stderr);
     await requireNothingToDo(t, bed);
 
+    const programs = ["pct", "pvesh", "pvesm", "pveam", "pveversion", "ha-manager"];
+    for (const host of bed.hosts.hosts) await turnKnobs(host, { hang: programs });
+    for (const words of [["apply"], ["status"], ["state", "*"], ["logs", "app"]]) {
+      const looked = await bed.nexcage("fleet", ...words);
+      t.is(looked.exitCode, 0, `to look, none of Proxmox's programs is started: ${words}: ${looked.stderr}`);
+    }
+    for (const host of bed.hosts.hosts) await turnKnobs(host, {});
+
     const state = JSON.parse((await bed.nexcage("fleet", "state", "db")).stdout);
     t.is(state.status, "running");
     t.is(state.annotations["io.nexcage.vmid"], "100");
