@@ -111,6 +111,15 @@ export interface Backend {
   restore(id: ContainerId): Promise<void>;
   /** Removes what `retire` put aside. */
   discard(id: ContainerId): Promise<void>;
+  /**
+   * Waits, before anything is changed, until nobody else is at work on it, and tells whom it waits for.
+   * @param options.writes whether the change is more than ending it
+   * @throws {NexcageError} `LOCK_HELD` where that takes too long, `RUNTIME_FAILED` where nothing can be changed now
+   */
+  requireReady?(
+    id: ContainerId,
+    options: Waiting & { writes: boolean; onStep?: OnStep | undefined },
+  ): Promise<void>;
   /** @throws {NexcageError} `REFUSED` for what the backend must not remove; asked before anything is stopped */
   checkRemoval?(id: ContainerId): Promise<void>;
   /** Ends it and removes all of it: processes, cgroup, files, log. Fine where there is nothing. */

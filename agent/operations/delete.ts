@@ -19,6 +19,7 @@ export function deleteContainer(parts: Parts, id: ContainerId, options: DeleteOp
     if (subject !== undefined) {
       requireDeletable(subject, options);
       await subject.backend.checkRemoval?.(id);
+      await subject.backend.requireReady?.(id, { ...options, writes: true });
     }
     await attempt.begin();
     if (subject !== undefined) {

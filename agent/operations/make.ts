@@ -35,6 +35,7 @@ export function replaceContainer(parts: Parts, spec: ContainerSpec, options: Mak
     const wasHere = !isThere && records.read(id) !== undefined;
     await requireBackend(backends, spec.runtime).check(spec, { ...options, wasHere });
     await old?.backend.checkRemoval?.(id);
+    await old?.backend.requireReady?.(id, { ...options, writes: true });
     const wasRunning = old?.before.state.status === "running";
     await attempt.begin({ wasRunning });
     if (old === undefined) return await makeNew(parts, spec, options, attempt);

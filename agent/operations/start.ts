@@ -21,6 +21,7 @@ export function startContainer(parts: Parts, id: ContainerId, options: ChangeOpt
           hint: `delete it, and create it again: nexcage-agent delete ${id}`,
         },
       );
+    await backend.requireReady?.(id, { ...options, writes: true });
     await attempt.begin();
     if (status === "paused") await backend.resume(id);
     else {

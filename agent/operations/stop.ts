@@ -17,6 +17,7 @@ export function stopContainer(
   return operate(parts, { kind: "stop", id }, options, async (attempt) => {
     const subject = await requireSubject(parts, id, options);
     if (subject.before.state.status === "stopped") return { changed: false, container: subject.before };
+    await subject.backend.requireReady?.(id, { ...options, writes: false });
     await attempt.begin();
     await attempt.step("stopping");
     await endLive(subject, options);

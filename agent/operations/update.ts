@@ -41,6 +41,7 @@ export function updateContainer(parts: Parts, spec: ContainerSpec, options: Chan
       );
     if (changes.length === 0 && changedFields(record.spec, spec).length === 0)
       return { changed: false, container: before };
+    await backend.requireReady?.(id, { ...options, writes: true });
 
     await attempt.begin();
     const isLive = before.state.status !== "stopped";

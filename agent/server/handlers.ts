@@ -66,12 +66,16 @@ export function sessionHandlers(runtime: Runtime): Handlers & AsyncDisposable {
       runtime.create(spec, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),
     "container/replace": ({ spec, ...options }, call) =>
       runtime.replace(spec, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),
-    "container/update": ({ spec, ...options }, { signal }) => runtime.update(spec, { ...options, signal }),
-    "container/start": ({ id, ...options }, { signal }) => runtime.start(id, { ...options, signal }),
-    "container/stop": ({ id, ...options }, { signal }) => runtime.stop(id, { ...options, signal }),
+    "container/update": ({ spec, ...options }, call) =>
+      runtime.update(spec, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),
+    "container/start": ({ id, ...options }, call) =>
+      runtime.start(id, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),
+    "container/stop": ({ id, ...options }, call) =>
+      runtime.stop(id, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),
     "container/kill": ({ id, signal: name, ...options }, { signal }) =>
       runtime.kill(id, name, { ...options, signal }),
-    "container/delete": ({ id, ...options }, { signal }) => runtime.delete(id, { ...options, signal }),
+    "container/delete": ({ id, ...options }, call) =>
+      runtime.delete(id, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),
     "container/describe": ({ vmids }) => runtime.describe(vmids),
     "container/adopt": ({ spec, ...options }, call) =>
       runtime.adopt(spec, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),

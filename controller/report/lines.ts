@@ -66,7 +66,10 @@ function textOf(event: FleetEvent, { verbose }: { verbose: boolean }): string | 
     case "change.started":
       return verbose ? `${keyOf(event.change)}: ${doing[event.change.kind]}` : undefined;
     case "change.step":
-      return verbose ? `${keyOf(event.change)}: ${doing[event.change.kind]}: ${event.step}` : undefined;
+      // Where it waits for somebody else, its user may be the one who can help.
+      return verbose || event.step.startsWith("waiting: ")
+        ? `${keyOf(event.change)}: ${doing[event.change.kind]}: ${event.step}`
+        : undefined;
     case "change.done": {
       const { change, container, durationMs } = event;
       const pid = container?.state.pid ? `, pid ${container.state.pid}` : "";

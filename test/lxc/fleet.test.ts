@@ -135,8 +135,9 @@ proxmoxTest("a guest that a backup has locked is waited for, and is never unlock
   await bed.writeFleet({ db: guest({ resources: { memory: "96m" } }) });
   const running = bed.start(["fleet", "apply"]);
   await onHost(bed, "sleep 5; grep -q 'lock: backup' /etc/pve/lxc/100.conf && pct unlock 100");
-  const { exitCode, stdout } = await running;
+  const { exitCode, stdout, stderr } = await running;
   t.is(exitCode, 0, String(stdout));
+  t.regex(String(stderr), /db@pve1: .*: waiting: guest 100 is locked by Proxmox \(backup\)/);
   t.regex(await onHost(bed, "cat /etc/pve/lxc/100.conf"), /^memory: 96$/m);
 });
 

@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
+import * as z from "zod";
 import { NexcageError } from "../../../shared/errors.ts";
 import { type ContainerSpec, volumesOf } from "../../../shared/spec.ts";
-import { readText } from "../../state/files.ts";
+import { readJson, readText } from "../../state/files.ts";
 import { bridges, type Guest, hasQuorum, nodeName, readGuestsElsewhere } from "./guests.ts";
 import { requireMappable } from "./mappable.ts";
 import { readStorages, readTemplates, type Storage, templateFolder } from "./storages.ts";
@@ -18,6 +19,7 @@ export function requireGuestPossible(
 ): { storage: string; aside: Guest | undefined } {
   requireMappable(spec);
   requireQuorum();
+  requireNoMaintenance();
   requireNotMigrated(spec, { wasHere });
   const storages = readStorages(nodeName());
   if (spec.source.kind === "template") requireTemplate(spec.source.volume, storages);
@@ -34,12 +36,30 @@ export function requireGuestPossible(
   return { storage: requireStorage(spec, storages), aside };
 }
 
-function requireQuorum(): void {
+/** @throws {NexcageError} `RUNTIME_FAILED` */
+export function requireQuorum(): void {
   if (hasQuorum()) return;
   throw new NexcageError("RUNTIME_FAILED", "the cluster has no quorum: /etc/pve cannot be written", {
     hint: "pvecm status tells which nodes are missing",
   });
 }
+
+/**
+ * A node that is being emptied takes nothing new. Source: ha-manager(1), `crm-command node-maintenance`.
+ * @throws {NexcageError} `REFUSED`
+ */
+export function requireNoMaintenance(): void {
+  const node = nodeName();
+  const { node_status: status } =
+    readJson("/etc/pve/ha/manager_status", ManagerStatus, "see ha-manager status") ?? {};
+  if (status?.[node] !== "maintenance") return;
+  throw new NexcageError("REFUSED", `node ${node} is in maintenance: nothing is started there`, {
+    hint: `when it is over: ha-manager crm-command node-maintenance disable ${node}`,
+  });
+}
+
+/** What the HA manager thinks of the nodes. */
+const ManagerStatus = z.object({ node_status: z.record(z.string(), z.string()).optional() });
 
 /** What Proxmox has migrated runs on another node: a second one must not come beside it. */
 function requireNotMigrated({ id }: ContainerSpec, { wasHere }: { wasHere: boolean }): void {

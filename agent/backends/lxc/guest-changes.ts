@@ -28,14 +28,11 @@ import { mountChanges, parseSize, volumesIn } from "./mount-points.ts";
 import { optionsOf, toArguments } from "./options.ts";
 import { pct } from "./pct.ts";
 import { linesOf, writeRawLines } from "./raw-lines.ts";
+import { untilReady } from "./ready.ts";
 import { claimVmid, dropClaim, readClaim } from "./vmids.ts";
-import { waitUntil } from "./wait-until.ts";
 
 /** How long pct may take: a create unpacks an archive and makes a file system. */
 const timeouts = { create: 900_000, change: 120_000 } as const;
-/** A backup or a snapshot that has the guest is waited for so long. */
-const lockedTimeoutMs = 60_000;
-
 /** What is done to guests, by pct: each is safe to do again after it was cut off. */
 export class GuestChanges {
   readonly #options: { paths: Paths; lockFile: LockFile; log: Log };
@@ -190,9 +187,15 @@ export class GuestChanges {
     if (isManaged(vmid))
       return await requestHa(vmid, "stopped", { isSo, gracePeriodMs, log: this.#options.log });
     const seconds = Math.max(1, Math.ceil(gracePeriodMs / 1_000));
-    await this.run(["shutdown", vmid, "--timeout", String(seconds), "--forceStop", "1"], {
-      timeoutMs: (seconds + 15) * 1_000,
-    });
+    try {
+      await this.run(["shutdown", vmid, "--timeout", String(seconds), "--forceStop", "1"], {
+        timeoutMs: (seconds + 15) * 1_000,
+      });
+    } catch (error) {
+      // It may have ended by itself meanwhile; and a busy host may need longer than the guest.
+      if (!isSo() && asNexcageError(error).code !== "TIMED_OUT") throw error;
+      await this.stop(vmid);
+    }
   }
 
   async stop(vmid: number): Promise<void> {
@@ -206,7 +209,7 @@ export class GuestChanges {
   /** Its volumes go as well, those too that an interrupted change has left. */
   async destroy(vmid: number): Promise<void> {
     await this.stop(vmid);
-    await this.unlocked(vmid);
+    await untilReady(vmid, { signal: AbortSignal.timeout(180_000) });
     await this.run(["destroy", vmid, "--purge", "1", "--destroy-unreferenced-disks", "1"]);
   }
 
@@ -235,17 +238,6 @@ export class GuestChanges {
     const { path, thawed } = freezerOf(vmid);
     await writeFile(path, thawed).catch((error: unknown) => {
       if (!hasCode(error, "ENOENT", "ENODEV")) throw error; // it has just ended
-    });
-  }
-
-  /** Waits for who has the guest: a backup, a snapshot, a migration. It is never unlocked by us. */
-  async unlocked(vmid: number): Promise<void> {
-    const lock = (): string | undefined => readGuest(vmid)?.config.values.get("lock");
-    const isFree = (): boolean => lock() === undefined || lock() === "mounted";
-    const signal = AbortSignal.timeout(2 * lockedTimeoutMs);
-    if (await waitUntil(isFree, { timeoutMs: lockedTimeoutMs, signal })) return;
-    throw new NexcageError("LOCK_HELD", `guest ${vmid} is locked by Proxmox: ${lock()}`, {
-      hint: `wait until that has ended: pct config ${vmid}; nexcage never unlocks a guest`,
     });
   }
 

@@ -18,11 +18,12 @@ import type {
   ExecSession,
   Live,
   LogRequest,
+  OnStep,
   UpdateOptions,
 } from "../backend.ts";
 import { processesOf } from "../processes.ts";
 import { changesOf } from "./changes-of.ts";
-import { requireGuestPossible } from "./check.ts";
+import { requireGuestPossible, requireNoMaintenance, requireQuorum } from "./check.ts";
 import { readConsole, removeConsole, rotateConsole } from "./console-log.ts";
 import { describeGuest, requireAdoptable } from "./describe.ts";
 import { driftOf } from "./drift.ts";
@@ -48,6 +49,7 @@ import { keptOf, markOf, withMark } from "./mark.ts";
 import { volumesIn } from "./mount-points.ts";
 import { optionsOf } from "./options.ts";
 import { workersOf } from "./pct.ts";
+import { untilReady } from "./ready.ts";
 import { readStorages, readTemplates } from "./storages.ts";
 import { templateArchive } from "./template-archive.ts";
 import { readClaim } from "./vmids.ts";
@@ -145,7 +147,7 @@ export class LxcBackend implements Backend {
     const { vmid } = this.#require(id);
     await rotateConsole(this.#consoleLog(id));
     await mkdir(dirname(this.#consoleLog(id)), { recursive: true, mode: 0o755 });
-    await this.#guests.unlocked(vmid);
+    requireNoMaintenance();
     try {
       await this.#guests.start(vmid);
     } catch (error) {
@@ -209,6 +211,15 @@ export class LxcBackend implements Backend {
     if (aside !== undefined) await this.#guests.destroy(aside.vmid);
   }
 
+  async requireReady(
+    id: ContainerId,
+    { writes, ...options }: Waiting & { writes: boolean; onStep?: OnStep | undefined },
+  ): Promise<void> {
+    if (writes) requireQuorum();
+    const guest = findGuest(id);
+    if (guest !== undefined) await untilReady(guest.vmid, options);
+  }
+
   async checkRemoval(id: ContainerId): Promise<void> {
     const guest = findGuest(id);
     if (guest === undefined || !isProtected(guest)) return;
@@ -230,7 +241,7 @@ export class LxcBackend implements Backend {
   }
 
   async adopt(vmid: number, spec: ContainerSpec, { fleet }: { fleet: string | undefined }): Promise<void> {
-    await this.#guests.unlocked(vmid);
+    await untilReady(vmid, { signal: AbortSignal.timeout(180_000) });
     const guest = requireGuest(vmid);
     requireAdoptable(guest, spec, { ha: readHaResource(vmid) });
     const { volumes } = changesOf(spec, guest, { before: undefined });
@@ -257,7 +268,6 @@ export class LxcBackend implements Backend {
   async update(spec: ContainerSpec, { before }: UpdateOptions): Promise<void> {
     const guest = this.#require(spec.id);
     const { vmid, config } = guest;
-    await this.#guests.unlocked(vmid);
     const { set, remove, grow, volumes } = changesOf(spec, guest, { before });
     const mark = markOf(spec, { fleet: guest.mark?.fleet, node: nodeName(), volumes });
     set.set("description", withMark(config.description, mark));
