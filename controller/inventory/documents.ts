@@ -63,7 +63,7 @@ export function parseDocuments(
       report(placeAt(offset), message, hint);
     };
     for (const { message, pos } of [...document.errors, ...document.warnings])
-      note(pos[0], lowerFirst(message), isReference(text, pos[0]) ? quoteIt : undefined);
+      note(pos[0], wordsOf(message), isReference(text, pos[0]) ? quoteIt : undefined);
     const targets = fillIn(document, { environment, note });
     if (!isSound || document.contents === null) continue;
     const value = toPlain(document, note);
@@ -152,6 +152,11 @@ function isReference(text: string, offset: number): boolean {
 }
 
 const quoteIt = `quote what is filled in: "\${NAME}", "{{ name }}"`;
+
+/** yaml's message in our words. */
+function wordsOf(message: string): string {
+  return message.includes("call stack") ? "it is nested too deeply" : lowerFirst(message);
+}
 
 function lowerFirst(message: string): string {
   return message.charAt(0).toLowerCase() + message.slice(1);

@@ -43,6 +43,12 @@ test("ten lines that stand for gigabytes are refused", (t) => {
   ]);
 });
 
+test("what is nested thousands deep is refused", (t) => {
+  const deep = mistakes(fleet(`web: ${"[".repeat(20_000)}${"]".repeat(20_000)}`));
+  t.is(deep.length, 1);
+  t.regex(deep[0] ?? "", /^fleet\.yaml:\d+:\d+: it is nested too deeply$/);
+});
+
 test("a document that is neither an inventory nor a fleet is refused", (t) => {
   t.deepEqual(mistakes(`a: 1\n---\nkind: Flet\n---\n[]\n`), [
     'fleet.yaml:1:1: "kind" is missing · write kind: Inventory or kind: Fleet',
