@@ -45,8 +45,8 @@ test("ten lines that stand for gigabytes are refused", (t) => {
 
 test("what is nested thousands deep is refused", (t) => {
   const deep = mistakes(fleet(`web: ${"[".repeat(20_000)}${"]".repeat(20_000)}`));
-  t.is(deep.length, 1);
-  t.regex(deep[0] ?? "", /^fleet\.yaml:\d+:\d+: it is nested too deeply$/);
+  t.true(deep.length > 0);
+  for (const mistake of deep) t.regex(mistake, /^fleet\.yaml:\d+:\d+: it is nested too deeply$/);
 });
 
 test("a document that is neither an inventory nor a fleet is refused", (t) => {
