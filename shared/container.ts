@@ -2,6 +2,7 @@ import * as z from "zod";
 import { Drift } from "./drift.ts";
 import { ContainerId, Digest } from "./ids.ts";
 import { OciState } from "./oci.ts";
+import { ProxmoxNode } from "./proxmox-node.ts";
 import { ContainerSpec } from "./spec.ts";
 
 /**
@@ -92,6 +93,8 @@ export const Features = z.object({
       version: z.string().optional(),
       /** Why it is not available. */
       reason: z.string().optional(),
+      /** What `lxc` finds on its node. */
+      node: ProxmoxNode.optional(),
     }),
   ),
 });

@@ -14,14 +14,15 @@ export type BackendName = z.infer<typeof BackendName>;
 
 /**
  * Where a container's files come from: an OCI bundle that is on the host, an image kept there by digest, or a
- * template of Proxmox's by its volume, such as `local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst`.
+ * template of Proxmox's by its volume, such as `local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst`, or by its
+ * name, such as `debian-13-standard`, which is the newest of that name on the host when the container is made.
  */
 export const Source = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("bundle"), path: AbsolutePath }),
   z.strictObject({ kind: z.literal("image"), digest: Digest }),
   z.strictObject({
     kind: z.literal("template"),
-    volume: z.string().regex(/^[A-Za-z][\w.-]*:vztmpl\/[\w.+-]+$/),
+    volume: z.string().regex(/^([A-Za-z][\w.-]*:vztmpl\/)?[\w.+-]+$/),
   }),
 ]);
 export type Source = z.infer<typeof Source>;

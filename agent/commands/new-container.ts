@@ -19,7 +19,8 @@ export function withContainer<T>(yargs: Argv<T>) {
     .option("image", {
       type: "string",
       requiresArg: true,
-      describe: "a template of Proxmox's, as in local:vztmpl/FILE; see pveam list local",
+      describe:
+        "a template of Proxmox's, by name or volume, as in debian-13-standard or local:vztmpl/FILE; see pveam list local",
     })
     .option("runtime", {
       choices: ["crun", "lxc"] as const,
@@ -61,6 +62,6 @@ export function specOf(
   });
   if (spec.success) return spec.data;
   throw new NexcageError("USAGE", `${quoteForMessage(image ?? "")} is no template`, {
-    hint: "as in local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst; see pveam list local",
+    hint: "as in debian-13-standard or local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst; see pveam list local",
   });
 }

@@ -2,6 +2,7 @@ import { homedir } from "node:os";
 import { join, relative } from "node:path";
 import type { Observed } from "../../shared/container.ts";
 import { exitCodes, NexcageError } from "../../shared/errors.ts";
+import type { ProxmoxNode } from "../../shared/proxmox-node.ts";
 import { specDigest } from "../../shared/spec.ts";
 import { parseDuration } from "../../shared/units.ts";
 import type { LocalImage } from "../apply/upload.ts";
@@ -65,8 +66,19 @@ export function planOf(
     ...options,
     fleet: fleet.name,
     selection,
+    nodes: nodesOf(opened),
     unreachable: new Set(opened.unreachable.keys()),
   });
+}
+
+function nodesOf({ agents }: FleetContext["opened"]): Map<string, ProxmoxNode> {
+  return new Map(
+    [...agents].flatMap(([host, { features }]) =>
+      features.backends.flatMap(({ node }): [string, ProxmoxNode][] =>
+        node === undefined ? [] : [[host, node]],
+      ),
+    ),
+  );
 }
 
 /** Whether a container is as wanted, and nobody has changed it by hand. */

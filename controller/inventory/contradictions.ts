@@ -20,7 +20,7 @@ const sources: Record<BackendName, { words: readonly [string, string]; hint: str
   },
   lxc: {
     words: ["template", "rootfs"],
-    hint: "template: as in local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst; rootfs: a folder or tar beside this file",
+    hint: "template: as in debian-13-standard; rootfs: a folder or tar beside this file",
   },
 };
 

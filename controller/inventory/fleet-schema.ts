@@ -164,7 +164,7 @@ export const Container = words(
       "crun: an OCI bundle that is on the host, the path of its folder.",
     ),
     template: Template.optional().describe(
-      "lxc: a template that is on the host's storage, as in local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst.",
+      "lxc: a template of the host's storages: by name, as in debian-13-standard, the newest; or by volume, as in local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst.",
     ),
     rootfs: LocalPath.optional().describe(
       "Its files: a folder or tar archive beside this file, sent to the hosts.",

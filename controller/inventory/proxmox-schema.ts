@@ -8,11 +8,11 @@ import { words } from "./vocabulary.ts";
 
 const aTemplate = wants(
   "a template",
-  "as in local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst; on the host, pveam list local shows them",
+  "as in debian-13-standard, or local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst; on the host, pveam list local shows them",
 );
 export const Template = z
   .string(aTemplate)
-  .regex(/^[A-Za-z][\w.-]*:vztmpl\/[\w.+-]+$/, aTemplate)
+  .regex(/^([A-Za-z][\w.-]*:vztmpl\/)?[\w.+-]+$/, aTemplate)
   .meta({ id: "template" });
 
 const anInterface = wants(

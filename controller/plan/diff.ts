@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Observed } from "../../shared/container.ts";
 import { changedFields, dearest } from "../../shared/costs.ts";
 import { withDrift } from "../../shared/drift.ts";
+import { type ProxmoxNode, templateOf } from "../../shared/proxmox-node.ts";
 import { volumesOf } from "../../shared/spec.ts";
 import type { Selection } from "../inventory/select.ts";
 import { describeExit } from "./exit.ts";
@@ -15,7 +16,7 @@ import {
   type PlannedChange,
   type Refused,
 } from "./model.ts";
-import { refusalOfChange, refusalOfId } from "./refusals.ts";
+import { refusalOfChange, refusalOfId, refusalOfLacks } from "./refusals.ts";
 
 export type PlanInput = {
   /** The fleet's name, which marks what is its own on the hosts. */
@@ -24,6 +25,8 @@ export type PlanInput = {
   desired: readonly Desired[];
   /** What there is on each host that answered. */
   observed: ReadonlyMap<string, readonly Observed[]>;
+  /** What the hosts with Proxmox have; nothing is looked up where it is not known. */
+  nodes?: ReadonlyMap<string, ProxmoxNode> | undefined;
   /** Hosts that did not answer: nothing is planned there. */
   unreachable: ReadonlySet<string>;
   /** Delete what is the fleet's own and not wanted any more. */
@@ -37,14 +40,14 @@ export type PlanInput = {
  * deleted. Pure: the same input gives the same plan.
  */
 export function planFleet(input: PlanInput): Plan {
-  const { fleet, observed } = input;
+  const { fleet } = input;
   const isSelected = (one: { host: string; id: string }): boolean => input.selection?.matches(one) ?? true;
   const desired = input.desired.filter(isSelected);
   // Selected or not: what is wanted on another host has not left the fleet.
   const fleetWide = input.selection?.fleetWide ?? input.desired;
   const leftovers = findLeftovers(input, new Set(fleetWide.map(keyOf)));
 
-  const { changes, refused } = planWanted(desired, { fleet, observed, leftovers });
+  const { changes, refused } = planWanted(desired, { ...input, leftovers });
   const removals = planLeftovers(leftovers, { changes, fleetWide, isSelected, prune: input.prune });
   const unreachable = Map.groupBy(
     desired.filter(({ host }) => input.unreachable.has(host)),
@@ -77,7 +80,12 @@ function findLeftovers({ fleet, observed }: PlanInput, wanted: ReadonlySet<strin
 /** What each wanted container needs, on the hosts that answered. */
 function planWanted(
   desired: readonly Desired[],
-  { fleet, observed, leftovers }: Pick<PlanInput, "fleet" | "observed"> & { leftovers: Leftover[] },
+  {
+    fleet,
+    observed,
+    nodes,
+    leftovers,
+  }: Pick<PlanInput, "fleet" | "observed" | "nodes"> & { leftovers: Leftover[] },
 ): Pick<Plan, "changes" | "refused"> {
   const found = new Map(
     [...observed].map(([host, list]) => [host, new Map(list.map((one) => [one.id, one]))]),
@@ -91,8 +99,12 @@ function planWanted(
     const container = there.get(one.id);
     const from = one.mode === "global" ? undefined : leaving.get(one.id);
     const change = changeFor(one, container, { from });
-    const refusal = refusalOfId(one, container, { fleet }) ?? refusalOfChange(change, container);
-    if (refusal === undefined) changes.push(change);
+    const node = nodes?.get(one.host);
+    const refusal =
+      refusalOfId(one, container, { fleet }) ??
+      refusalOfChange(change, container) ??
+      refusalOfLacks(change, node);
+    if (refusal === undefined) changes.push(withTemplate(change, node));
     else refused.push(refusal);
   }
   return { changes, refused };
@@ -139,6 +151,14 @@ function changeFor(
   const update = { ...change, kind: "update", fields, spec } as const;
   if (idle === undefined) return { ...update, reason, cost };
   return { ...update, reason: `${reason}, and it ${idle}`, start: true };
+}
+
+/** Says which template the host has under the name that the fleet gives. */
+function withTemplate(change: PlannedChange, node: ProxmoxNode | undefined): PlannedChange {
+  const { kind, spec } = change;
+  if (node === undefined || spec === undefined || kind === "update") return change;
+  const template = templateOf(spec, node);
+  return template === undefined ? change : { ...change, template };
 }
 
 /** Why it must be started; undefined when it runs. */

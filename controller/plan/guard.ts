@@ -12,6 +12,7 @@ const refusals: Record<Refused["kind"], { cannot: string; hint: string }> = {
     cannot: "replaced",
     hint: "leave out vmid: it is made beside the old one, and gets another number",
   },
+  lacks: { cannot: "made", hint: "name what the host has, or give it what it lacks" },
   move: { cannot: "changed", hint: "leave the storage as it is" },
 };
 

@@ -33,6 +33,8 @@ export type PlannedChange = {
   /** What it costs the running container; undefined where nothing that runs is touched. */
   cost?: Cost | undefined;
   placement?: string | undefined;
+  /** The volume of Proxmox's that its template is on the host; for `create` and `replace`. */
+  template?: string | undefined;
   /** What to make; for `create`, `replace` and `update`. */
   spec?: ContainerSpec | undefined;
   /** For an `update` of what does not run: start it afterwards. */
@@ -51,9 +53,9 @@ export type Noted = { host: string; id: ContainerId; reason: string; place?: Pla
 
 /**
  * A wanted container that cannot be had: its id is `taken` by what is not ours, or its files would have to `shrink` or `move`,
- * or it would need the `vmid` of the one that it replaces.
+ * or it would need the `vmid` of the one that it replaces, or its host `lacks` something.
  */
-export type Refused = Noted & { kind: "taken" | "shrink" | "move" | "vmid" };
+export type Refused = Noted & { kind: "taken" | "shrink" | "move" | "vmid" | "lacks" };
 
 /** Everything sorted by host, then id. */
 export type Plan = {

@@ -1,5 +1,6 @@
 import type { Observed } from "../../shared/container.ts";
 import { shrinks } from "../../shared/costs.ts";
+import { lacksOf, type ProxmoxNode } from "../../shared/proxmox-node.ts";
 import { volumesOf } from "../../shared/spec.ts";
 import { formatSize } from "../../shared/units.ts";
 import type { Desired, PlannedChange, Refused } from "./model.ts";
@@ -40,6 +41,22 @@ export function refusalOfChange(
     return { kind: "move", id, host, reason, place };
   }
   return undefined;
+}
+
+/** What the host does not have of what a change needs. */
+export function refusalOfLacks(
+  { id, host, kind, spec, fields, place }: PlannedChange,
+  node: ProxmoxNode | undefined,
+): Refused | undefined {
+  if (spec?.runtime !== "lxc" || node === undefined) return undefined;
+  const isNew = kind === "create" || kind === "replace";
+  const [mounts, networks] = (["mounts", "networks"] as const).map(
+    (word) => isNew || fields.some(({ field }) => field === word),
+  );
+  const lacks = lacksOf(spec, node, { files: isNew, mounts: mounts === true, networks: networks === true });
+  if (lacks.length === 0) return undefined;
+  const reason = lacks.map(({ message, hint }) => `${message} (${hint})`).join("; ");
+  return { kind: "lacks", id, host, reason, place };
 }
 
 function storageText(storage: string | undefined): string {

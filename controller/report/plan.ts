@@ -76,9 +76,17 @@ function changeLines(
   const head = `  ${sign.padStart(3)} ${kind.padEnd(7)}  ${id.padEnd(idWidth)}  `;
   return [
     `${paint(color, head.trimEnd())}${" ".repeat(head.length - head.trimEnd().length)}${why.join(" · ")}`,
+    ...templateLine(change).map((line) => `        ${line}`),
     ...fieldLines(change).map((line) => `        ${line}`),
     ...rawLines(change).map(({ key, value }) => `        + ${key}: ${value}`),
   ];
+}
+
+/** Where the fleet gives a name, the volume that it is there. */
+function templateLine({ spec, template }: PlannedChange): string[] {
+  const { source } = spec ?? {};
+  if (source?.kind !== "template" || template === undefined || source.volume === template) return [];
+  return [`template ${source.volume} is ${template}`];
 }
 
 function notes(title: string, noted: Noted[], line: (text: string) => string): string {

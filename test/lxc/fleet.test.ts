@@ -71,21 +71,26 @@ proxmoxTest(
   },
 );
 
-proxmoxTest("what a host cannot make is told with what it has, before anything is made", async (t) => {
+proxmoxTest("what a host lacks is told by the plan with what it has, and nothing is begun", async (t) => {
   t.timeout(120_000);
   await using bed = await makeProxmox();
   const wrong = {
     bridge: guest({ networks: [{ name: "eth0", bridge: "vmbr9" }] }),
     storage: guest({ proxmox: { ...small, storage: "tank" } }),
-    template: guest({ template: "local:vztmpl/debian-99.tar.zst" }),
-    volume: guest({ volumes: ["/srv/nothing:/data"] }),
+    template: guest({ template: "debian-99" }),
   };
   await bed.writeFleet(wrong);
+  const plan = await bed.nexcage("fleet", "plan");
+  t.regex(plan.stdout, /bridge@pve1 +networks: this host has no bridge vmbr9 for eth0 \(.*vmbr0, vmbr50/);
+  t.regex(plan.stdout, /storage@pve1 +proxmox\.storage: tank is no storage .*\(.*local, local2/);
+  t.regex(plan.stdout, /template@pve1 +template: this node has no debian-99 \(there are .*busybox-1_amd64/);
+  const apply = await bed.nexcage("fleet", "apply");
+  t.is(apply.exitCode, 9, apply.stdout);
+  t.regex(apply.stderr, /template@pve1 cannot be made: template: this node has no debian-99/);
+
+  await bed.writeFleet({ volume: guest({ volumes: ["/srv/nothing:/data"] }) });
   const { exitCode, stdout } = await bed.nexcage("fleet", "apply");
   t.is(exitCode, 1, stdout);
-  t.regex(stdout, /networks: this host has no bridge vmbr9 for eth0\n.*vmbr0, vmbr50/);
-  t.regex(stdout, /proxmox\.storage: tank is no storage .*\n.*local, local2/);
-  t.regex(stdout, /IMAGE_MISSING: template: this node has no local:vztmpl\/debian-99.*\n.*busybox-1_amd64/);
   t.regex(stdout, /volumes: \/srv\/nothing does not exist/);
   t.deepEqual(await traces(bed), { guests: [], volumes: [], loose: [] });
 });

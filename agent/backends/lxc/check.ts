@@ -1,29 +1,29 @@
 import { existsSync } from "node:fs";
 import * as z from "zod";
 import { NexcageError } from "../../../shared/errors.ts";
-import { type ContainerSpec, volumesOf } from "../../../shared/spec.ts";
+import { containerStorages, lacksOf, type ProxmoxNode, templateOf } from "../../../shared/proxmox-node.ts";
+import type { ContainerSpec } from "../../../shared/spec.ts";
 import { readJson, readText } from "../../state/files.ts";
 import { bridges, type Guest, hasQuorum, nodeName, readGuestsElsewhere } from "./guests.ts";
 import { requireMappable } from "./mappable.ts";
-import { readStorages, readTemplates, type Storage, templateFolder } from "./storages.ts";
+import { readStorages, readTemplates, templateFolder } from "./storages.ts";
 
 /**
  * Refuses what a create would fail for, or worse would not: pct takes any bridge, and looks for the template
  * after it has made the volumes. Touches nothing.
- * @returns the storage on which the guest will be, and the guest that it replaces
+ * @returns the storage on which the guest will be, the volume of its template, and the guest that it replaces
  * @throws {NexcageError} `SPEC_REFUSED`, `IMAGE_MISSING`, `RUNTIME_FAILED` without a quorum
  */
 export function requireGuestPossible(
   spec: ContainerSpec,
   { aside, wasHere }: { aside: Guest | undefined; wasHere: boolean },
-): { storage: string; aside: Guest | undefined } {
+): { storage: string; template: string | undefined; aside: Guest | undefined } {
   requireMappable(spec);
   requireQuorum();
   requireNoMaintenance();
   requireNotMigrated(spec, { wasHere });
-  const storages = readStorages(nodeName());
-  if (spec.source.kind === "template") requireTemplate(spec.source.volume, storages);
-  requireBridges(spec);
+  const node = readNode();
+  requireOnNode(spec, node);
   requireBindSources(spec);
   requireDevices(spec);
   requirePool(spec);
@@ -33,7 +33,8 @@ export function requireGuestPossible(
       `proxmox.vmid: ${aside.vmid} is the container's that ${spec.id} is to replace, and one number is not for two`,
       { hint: `delete it first: nexcage fleet delete ${spec.id}; or leave out vmid` },
     );
-  return { storage: requireStorage(spec, storages), aside };
+  const storage = spec.proxmox?.storage ?? containerStorages(node)[0] ?? "";
+  return { storage, template: templateOf(spec, node), aside };
 }
 
 /** @throws {NexcageError} `RUNTIME_FAILED` */
@@ -77,41 +78,28 @@ function requireNotMigrated({ id }: ContainerSpec, { wasHere }: { wasHere: boole
   );
 }
 
-/** Those of the volumes too. */
-function requireStorage(spec: ContainerSpec, storages: Storage[]): string {
-  const usable = storages.filter(({ content }) => content.includes("rootdir"));
-  const usableOne = (word: string, wanted: string | undefined): string => {
-    const found = wanted === undefined ? usable[0] : usable.find(({ name }) => name === wanted);
-    if (found !== undefined) return found.name;
-    const message = wanted === undefined ? "no storage" : `${wanted} is no storage`;
-    throw new NexcageError("SPEC_REFUSED", `${word}: ${message} of this node that holds containers`, {
-      hint: `those that do: ${usable.map(({ name }) => name).join(", ") || "none"}`,
-    });
+/** @returns the node, as `lacksOf` looks at it */
+export function readNode(): ProxmoxNode {
+  const name = nodeName();
+  const storages = readStorages(name);
+  return {
+    name,
+    architecture: process.arch,
+    storages: storages.map((storage) => ({
+      name: storage.name,
+      content: storage.content,
+      isFolder: templateFolder(storage) !== undefined,
+    })),
+    templates: readTemplates(storages),
+    bridges: bridges(),
   };
-  for (const { name, storage } of volumesOf(spec))
-    if (storage !== undefined) usableOne(`volumes.${name}`, storage);
-  return usableOne("proxmox.storage", spec.proxmox?.storage);
 }
 
-function requireTemplate(volume: string, storages: Storage[]): void {
-  const [name = "", file = ""] = volume.split(":vztmpl/");
-  const storage = storages.find((one) => one.name === name);
-  const folder = storage && templateFolder(storage);
-  if (storage !== undefined && folder === undefined) return; // not a folder: only Proxmox can look
-  if (folder !== undefined && existsSync(`${folder}/${file}`)) return;
-  const there = readTemplates(storages);
-  throw new NexcageError("IMAGE_MISSING", `template: this node has no ${volume}`, {
-    hint: `there are ${there.join(", ") || "none"}; to get one: pveam available, pveam download ${name || "local"} FILE`,
-  });
-}
-
-function requireBridges({ networks = [] }: ContainerSpec): void {
-  const there = bridges();
-  for (const { name, bridge } of networks)
-    if (!there.includes(bridge))
-      throw new NexcageError("SPEC_REFUSED", `networks: this host has no bridge ${bridge} for ${name}`, {
-        hint: `its bridges: ${there.join(", ") || "none"}`,
-      });
+function requireOnNode(spec: ContainerSpec, node: ProxmoxNode): void {
+  const [lack] = lacksOf(spec, node, { files: true, mounts: true, networks: true });
+  if (lack === undefined) return;
+  const code = lack.kind === "template" ? "IMAGE_MISSING" : "SPEC_REFUSED";
+  throw new NexcageError(code, lack.message, { hint: lack.hint });
 }
 
 function requireBindSources({ mounts = [] }: ContainerSpec): void {

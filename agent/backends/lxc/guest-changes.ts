@@ -41,7 +41,12 @@ export class GuestChanges {
     this.#options = options;
   }
 
-  async create(spec: ContainerSpec, template: string, createOptions: CreateOptions): Promise<void> {
+  /** @param archive what it is made from, where it is no template of Proxmox's */
+  async create(
+    spec: ContainerSpec,
+    archive: string | undefined,
+    createOptions: CreateOptions,
+  ): Promise<void> {
     const { paths, log } = this.#options;
     const { signal, onStep, fleet } = createOptions;
     const { id } = spec;
@@ -60,7 +65,7 @@ export class GuestChanges {
     await using keys = await keysFile(spec, paths);
     const rootfs = `${facts.storage}:${(spec.proxmox?.rootfsBytes ?? defaultRootfsBytes) / 1024 ** 3}`;
     const words = [
-      template,
+      archive ?? facts.template ?? "",
       ...toArguments(new Map([...options, ...fresh])),
       ...["--description", formatMark(mark)],
       ...["--rootfs", spec.readOnly === true ? `${rootfs},ro=1` : rootfs],

@@ -23,7 +23,7 @@ import type {
 } from "../backend.ts";
 import { processesOf } from "../processes.ts";
 import { changesOf } from "./changes-of.ts";
-import { requireGuestPossible, requireNoMaintenance, requireQuorum } from "./check.ts";
+import { readNode, requireGuestPossible, requireNoMaintenance, requireQuorum } from "./check.ts";
 import { readConsole, removeConsole, rotateConsole } from "./console-log.ts";
 import { describeGuest, requireAdoptable } from "./describe.ts";
 import { driftOf } from "./drift.ts";
@@ -90,7 +90,7 @@ export class LxcBackend implements Backend {
       };
     if (!existsSync(configFolder))
       return { name, available: false, reason: `lxc: there is no ${configFolder}: is pve-cluster running?` };
-    return { name, available: true };
+    return { name, available: true, node: readNode() };
   }
 
   async examine(): Promise<Check[]> {
@@ -139,8 +139,8 @@ export class LxcBackend implements Backend {
     await options.onStep("preparing");
     await this.check(spec, { wasHere: false });
     await this.#guests.removeHalfMade(spec.id);
-    const template = await this.#template(spec, options);
-    await this.#guests.create(spec, template, options);
+    const archive = await this.#archive(spec, options);
+    await this.#guests.create(spec, archive, options);
   }
 
   async start(id: ContainerId): Promise<void> {
@@ -334,8 +334,8 @@ export class LxcBackend implements Backend {
     return this.#options.paths.consoleLog(id);
   }
 
-  async #template({ source }: ContainerSpec, { signal }: Waiting): Promise<string> {
-    if (source.kind === "template") return source.volume;
+  async #archive({ source }: ContainerSpec, { signal }: Waiting): Promise<string | undefined> {
+    if (source.kind === "template") return undefined; // looked up when the guest is made
     if (source.kind === "bundle")
       throw new NexcageError("SPEC_REFUSED", "bundle: lxc makes no container from a bundle");
     const images = await this.#options.images();

@@ -1,3 +1,4 @@
+import { isTemplateFile } from "../../../shared/templates.ts";
 import { readNames, readText } from "../../state/files.ts";
 
 /** A storage of `/etc/pve/storage.cfg`. */
@@ -31,7 +32,10 @@ export function readStorages(node: string): Storage[] {
 /** The templates of storages that are folders, by volume. */
 export function readTemplates(storages: readonly Storage[]): string[] {
   return storages.flatMap((storage) =>
-    readNames(templateFolder(storage) ?? "").map((file) => `${storage.name}:vztmpl/${file}`),
+    readNames(templateFolder(storage) ?? "")
+      .filter(isTemplateFile)
+      .sort()
+      .map((file) => `${storage.name}:vztmpl/${file}`),
   );
 }
 
