@@ -19,6 +19,7 @@ import type {
   UpdateOptions,
 } from "../backend.ts";
 import { processesOf } from "../processes.ts";
+import { waitUntil } from "../wait-until.ts";
 import { execIn } from "./exec.ts";
 import { bringBack, dropAside, forgetEnd, makeFolders, putAside, removeFiles } from "./files.ts";
 import { resourcesUpdate } from "./limits.ts";
@@ -42,7 +43,7 @@ const logMaxBytes = 8 * 1024 * 1024;
 const recordTimeoutMs = 5_000;
 /** A killed agent's libcrun call goes on by itself; each has its own limit of 60 s. */
 const leftoverTimeoutMs = 70_000;
-const longestPollMs = 25;
+const pollMs = 25;
 
 /** Containers by libcrun, in this process. */
 export class CrunBackend implements Backend {
@@ -89,9 +90,9 @@ export class CrunBackend implements Backend {
       const status = lookAt(id, this.#options.paths)?.status;
       return status === undefined || status === "stopped" || status === "creating";
     };
-    if (!(await waitUntil(hasStopped, { timeoutMs, signal }))) return false;
+    if (!(await waitUntil(hasStopped, { timeoutMs, pollMs, signal }))) return false;
     const isRecorded = (): boolean => lookAt(id, this.#options.paths)?.monitor !== "alive";
-    await waitUntil(isRecorded, { timeoutMs: recordTimeoutMs, signal });
+    await waitUntil(isRecorded, { timeoutMs: recordTimeoutMs, pollMs, signal });
     return true;
   }
 
@@ -174,7 +175,7 @@ export class CrunBackend implements Backend {
     for (const deadline = performance.now() + leftoverTimeoutMs; performance.now() < deadline; ) {
       const pid = await monitorPid(paths.io(id));
       if (pid === 0 || readProcess(pid)?.command === monitorName) return;
-      await sleep(longestPollMs, undefined, { signal });
+      await sleep(pollMs, undefined, { signal });
     }
     throw new NexcageError("TIMED_OUT", `container ${id} is still being made by an agent that is gone`);
   }
@@ -243,23 +244,9 @@ export class CrunBackend implements Backend {
     const { paths } = this.#options;
     const isGone = (): boolean => !isWatched(id, paths);
     const signal = AbortSignal.timeout(2 * recordTimeoutMs);
-    if (await waitUntil(isGone, { timeoutMs: recordTimeoutMs, signal })) return;
+    if (await waitUntil(isGone, { timeoutMs: recordTimeoutMs, pollMs, signal })) return;
     const pid = await native.monitorPid(paths.io(id));
     if (pid > 0) process.kill(pid, "SIGKILL");
-    await waitUntil(isGone, { timeoutMs: recordTimeoutMs, signal });
-  }
-}
-
-/** Looks until it is so; false when it is not in time. */
-async function waitUntil(
-  isSo: () => boolean,
-  { timeoutMs, signal }: Waiting & { timeoutMs: number },
-): Promise<boolean> {
-  const deadline = performance.now() + timeoutMs;
-  for (let pollMs = 1; ; pollMs = Math.min(2 * pollMs, longestPollMs)) {
-    if (isSo()) return true;
-    const leftMs = deadline - performance.now();
-    if (leftMs <= 0) return false;
-    await sleep(Math.min(pollMs, leftMs), undefined, { signal });
+    await waitUntil(isGone, { timeoutMs: recordTimeoutMs, pollMs, signal });
   }
 }

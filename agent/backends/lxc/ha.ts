@@ -2,8 +2,8 @@ import { NexcageError } from "../../../shared/errors.ts";
 import type { ProxmoxOptions } from "../../../shared/spec.ts";
 import type { Log } from "../../log.ts";
 import { readText } from "../../state/files.ts";
+import { waitUntil } from "../wait-until.ts";
 import { runProgram } from "./pct.ts";
-import { waitUntil } from "./wait-until.ts";
 
 /** A guest that the HA manager knows, as `/etc/pve/ha/resources.cfg` has it. */
 export type HaResource = { state: string; maxRestart?: number; maxRelocate?: number };

@@ -22,6 +22,7 @@ import type {
   UpdateOptions,
 } from "../backend.ts";
 import { processesOf } from "../processes.ts";
+import { waitUntil } from "../wait-until.ts";
 import { changesOf } from "./changes-of.ts";
 import { readNode, requireGuestPossible, requireNoMaintenance, requireQuorum } from "./check.ts";
 import { readConsole, removeConsole, rotateConsole } from "./console-log.ts";
@@ -53,7 +54,6 @@ import { untilReady } from "./ready.ts";
 import { readStorages, readTemplates } from "./storages.ts";
 import { templateArchive } from "./template-archive.ts";
 import { readClaim } from "./vmids.ts";
-import { waitUntil } from "./wait-until.ts";
 
 export type LxcOptions = {
   paths: Paths;

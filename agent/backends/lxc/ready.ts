@@ -1,8 +1,8 @@
 import { NexcageError } from "../../../shared/errors.ts";
 import type { OnStep } from "../backend.ts";
+import { waitUntil } from "../wait-until.ts";
 import { readGuest } from "./guests.ts";
 import { workersOf } from "./pct.ts";
-import { waitUntil } from "./wait-until.ts";
 
 /** A backup, a snapshot or a task that has the guest is waited for so long. */
 const busyTimeoutMs = 60_000;
