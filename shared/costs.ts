@@ -87,6 +87,8 @@ export const costs: Record<BackendName, Partial<Record<SpecField, Cost | CostOf>
     "proxmox.timezone": "restart",
     "proxmox.sshPublicKeys": "recreate",
     "proxmox.idmap": "restart",
+    // It is for the next one that is made.
+    "proxmox.templateDownload": "hot",
   },
 };
 

@@ -48,6 +48,24 @@ export function templateOf({ source }: ContainerSpec, node: ProxmoxNode): string
   return found ?? (isElsewhere(source.volume, node) ? source.volume : undefined);
 }
 
+/**
+ * What `pveam` is to download for a container, and to which storage; undefined where it is there already, or the
+ * spec does not allow it. Pure.
+ */
+export function downloadOf(
+  spec: ContainerSpec,
+  node: ProxmoxNode,
+): { template: string; storage: string } | undefined {
+  const { source, proxmox } = spec;
+  if (source.kind !== "template" || proxmox?.templateDownload !== true) return undefined;
+  if (templateOf(spec, node) !== undefined) return undefined;
+  const [wanted, file] = isVolume(source.volume) ? source.volume.split(":vztmpl/") : [];
+  const storage = node.storages.find(
+    ({ name, content, isFolder }) => isFolder && content.includes("vztmpl") && name === (wanted ?? name),
+  );
+  return storage && { template: file ?? source.volume, storage: storage.name };
+}
+
 function isElsewhere(template: string, { storages }: ProxmoxNode): boolean {
   const [storage = ""] = template.split(":");
   return isVolume(template) && storages.some(({ name, isFolder }) => name === storage && !isFolder);
@@ -56,13 +74,17 @@ function isElsewhere(template: string, { storages }: ProxmoxNode): boolean {
 function lackingTemplate(spec: ContainerSpec, node: ProxmoxNode): Lack[] {
   const { source } = spec;
   if (source.kind !== "template" || templateOf(spec, node) !== undefined) return [];
+  if (downloadOf(spec, node) !== undefined) return [];
   const file = isVolume(source.volume) ? (source.volume.split("/").at(-1) ?? "") : "FILE";
   const storage = isVolume(source.volume) ? source.volume.split(":")[0] : "local";
   return [
     {
       kind: "template",
       message: `template: this node has no ${source.volume}`,
-      hint: `there are ${listed(node.templates)}; to get one: pveam available, pveam download ${storage} ${file}`,
+      hint:
+        spec.proxmox?.templateDownload === true
+          ? `and no storage${isVolume(source.volume) ? ` ${storage}` : ""} that keeps templates in a folder, to download it to`
+          : `there are ${listed(node.templates)}; to get one: proxmox: {template_download: true}, or on the host pveam download ${storage} ${file}`,
     },
   ];
 }

@@ -160,6 +160,8 @@ export const ProxmoxOptions = z.strictObject({
     .optional(),
   /** Of its root, as they stand in authorized_keys(5). */
   sshPublicKeys: z.array(z.string().regex(/^[^\0\r\n]+$/)).optional(),
+  /** A template that the host does not have is downloaded by pveam(1). */
+  templateDownload: z.boolean().optional(),
   /** As in `u 0 100000 65536`: kind, first inside, first on the host, how many. */
   idmap: z.array(z.string().regex(/^[ug] \d+ \d+ \d+$/)).optional(),
 });

@@ -213,6 +213,9 @@ export const Proxmox = words(
     ssh_public_keys: listOf(z.string().regex(/^[^\0\r\n]+$/, aKey), "a public key")
       .optional()
       .describe("Who may log in as its root: lines of authorized_keys."),
+    template_download: Flag.optional().describe(
+      "A template that the host does not have is downloaded by pveam, to the first storage for templates.",
+    ),
     idmap: listOf(z.string().regex(/^[ug] \d+ \d+ \d+$/, anIdmap), "a mapping of ids")
       .optional()
       .describe("How its user and group ids are mapped to the host's, instead of the usual way."),

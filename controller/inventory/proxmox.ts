@@ -96,6 +96,7 @@ export function makeProxmox({ proxmox }: Container, report: ReportAt): ProxmoxOp
       timezone: proxmox.timezone,
       sshPublicKeys: unlessEmpty(proxmox.ssh_public_keys),
       idmap: unlessEmpty(proxmox.idmap),
+      templateDownload: trueOrNothing(proxmox.template_download),
     }),
   );
 }

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Observed } from "../../shared/container.ts";
 import { changedFields, dearest } from "../../shared/costs.ts";
 import { withDrift } from "../../shared/drift.ts";
-import { type ProxmoxNode, templateOf } from "../../shared/proxmox-node.ts";
+import { downloadOf, type ProxmoxNode, templateOf } from "../../shared/proxmox-node.ts";
 import { volumesOf } from "../../shared/spec.ts";
 import type { Selection } from "../inventory/select.ts";
 import { describeExit } from "./exit.ts";
@@ -158,7 +158,12 @@ function withTemplate(change: PlannedChange, node: ProxmoxNode | undefined): Pla
   const { kind, spec } = change;
   if (node === undefined || spec === undefined || kind === "update") return change;
   const template = templateOf(spec, node);
-  return template === undefined ? change : { ...change, template };
+  const downloads = downloadOf(spec, node);
+  return {
+    ...change,
+    ...(template !== undefined && { template }),
+    ...(downloads !== undefined && { downloads }),
+  };
 }
 
 /** Why it must be started; undefined when it runs. */

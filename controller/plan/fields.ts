@@ -46,6 +46,7 @@ const yamlWords: Record<Exclude<SpecField, "source">, string> = {
   "proxmox.timezone": "proxmox.timezone",
   "proxmox.sshPublicKeys": "proxmox.ssh_public_keys",
   "proxmox.idmap": "proxmox.idmap",
+  "proxmox.templateDownload": "proxmox.template_download",
 };
 
 /** The word under which the YAML says where the files come from. */

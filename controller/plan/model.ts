@@ -35,6 +35,8 @@ export type PlannedChange = {
   placement?: string | undefined;
   /** The volume of Proxmox's that its template is on the host; for `create` and `replace`. */
   template?: string | undefined;
+  /** A template that is not there, and the storage to which pveam downloads it. */
+  downloads?: { template: string; storage: string } | undefined;
   /** What to make; for `create`, `replace` and `update`. */
   spec?: ContainerSpec | undefined;
   /** For an `update` of what does not run: start it afterwards. */

@@ -82,8 +82,10 @@ function changeLines(
   ];
 }
 
-/** Where the fleet gives a name, the volume that it is there. */
-function templateLine({ spec, template }: PlannedChange): string[] {
+/** Where the fleet gives a name, the volume that it is there; or what is downloaded first. */
+function templateLine({ spec, template, downloads }: PlannedChange): string[] {
+  if (downloads !== undefined)
+    return [`downloads template ${downloads.template} to storage ${downloads.storage} (pveam)`];
   const { source } = spec ?? {};
   if (source?.kind !== "template" || template === undefined || source.volume === template) return [];
   return [`template ${source.volume} is ${template}`];

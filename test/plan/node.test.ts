@@ -38,6 +38,26 @@ test("a newer template of that name replaces nothing", (t) => {
   t.is(plan({}, {}).changes[0]?.kind, "keep");
 });
 
+test("a template that is not there is downloaded where the fleet says so, to the first storage for it", (t) => {
+  const source = { kind: "template", volume: "debian-12-standard" } as const;
+  const [change] = plan({ source, proxmox: { templateDownload: true } }).changes;
+  t.deepEqual(change?.downloads, { template: "debian-12-standard", storage: "local" });
+  t.is(change?.template, undefined);
+});
+
+test("what is there is not downloaded again", (t) => {
+  t.is(plan({ proxmox: { templateDownload: true } }).changes[0]?.downloads, undefined);
+});
+
+test("nothing is downloaded to a storage that keeps no templates", (t) => {
+  const source = { kind: "template", volume: "local-zfs:vztmpl/debian-12.tar.zst" } as const;
+  // Only Proxmox itself can look there.
+  t.is(plan({ source, proxmox: { templateDownload: true } }).changes[0]?.downloads, undefined);
+  const nowhere = { kind: "template", volume: "tank:vztmpl/debian-12.tar.zst" } as const;
+  const { refused } = plan({ source: nowhere, proxmox: { templateDownload: true } });
+  t.regex(refused[0]?.reason ?? "", /no tank:vztmpl.*no storage tank that keeps templates in a folder/);
+});
+
 const lacking: { title: string; spec: SpecWords; reason: RegExp }[] = [
   {
     title: "a template that the host does not have is refused, with those that there are",

@@ -52,7 +52,13 @@ export function describeGuest(
 }
 
 /** What Proxmox does not know of a container, and a fleet may say at will; the hostname is looked at by itself. */
-const freeFields: ReadonlySet<string> = new Set(["source", "labels", "stopGracePeriodMs", "hostname"]);
+const freeFields: ReadonlySet<string> = new Set([
+  "source",
+  "labels",
+  "stopGracePeriodMs",
+  "hostname",
+  "proxmox.templateDownload",
+]);
 
 /**
  * Refuses a guest that is somebody's, that cannot be held as it is, or that the spec does not say as it is. Pure.

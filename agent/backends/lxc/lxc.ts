@@ -53,6 +53,7 @@ import { workersOf } from "./pct.ts";
 import { untilReady } from "./ready.ts";
 import { readStorages, readTemplates } from "./storages.ts";
 import { templateArchive } from "./template-archive.ts";
+import { downloadTemplate } from "./template-download.ts";
 import { readClaim } from "./vmids.ts";
 
 export type LxcOptions = {
@@ -139,6 +140,8 @@ export class LxcBackend implements Backend {
     await options.onStep("preparing");
     await this.check(spec, { wasHere: false });
     await this.#guests.removeHalfMade(spec.id);
+    const { paths } = this.#options;
+    await downloadTemplate(spec, { ...this.#options, ...options, lockFolder: paths.lock });
     const archive = await this.#archive(spec, options);
     await this.#guests.create(spec, archive, options);
   }

@@ -49,7 +49,11 @@ async function runOnce([verb, vmid, ...rest]: [string, number, ...string[]], opt
 }
 
 /** Runs a program of Proxmox's to its end, whatever that is. @throws {NexcageError} `BACKEND_UNAVAILABLE` */
-export async function runProgram(program: "pct" | "ha-manager", args: string[], options: PctOptions) {
+export async function runProgram(
+  program: "pct" | "ha-manager" | "pveam",
+  args: string[],
+  options: PctOptions,
+) {
   const { log, signal, timeoutMs } = options;
   log.debug({ program, arguments: args }, "a program of Proxmox's");
   const { execa } = await import("execa");
