@@ -62,15 +62,16 @@ proxmoxTest(
     await bed.writeFleet({
       device: guest({ devices: ["/dev/nothing"] }),
       pool: guest({ proxmox: { ...small, pool: "shop" } }),
-      volume: guest({
-        volumes: [{ type: "volume", source: "a", target: "/a", size: "16m", storage: "tank" }],
-      }),
     });
     const { exitCode, stdout } = await bed.nexcage("fleet", "apply");
     t.is(exitCode, 1);
     t.regex(stdout, /devices: \/dev\/nothing does not exist on this host/);
     t.regex(stdout, /proxmox\.pool: there is no pool shop\n.*those that there are: nexcage/);
-    t.regex(stdout, /volumes\.a: tank is no storage of this node that holds containers/);
+    const volumes = [{ type: "volume", source: "a", target: "/a", size: "16m", storage: "tank" }];
+    await bed.writeFleet({ volume: guest({ volumes }) });
+    const refused = await bed.nexcage("fleet", "apply");
+    t.is(refused.exitCode, 9);
+    t.regex(refused.stderr, /volumes\.a: tank is no storage of this node that holds containers/);
     t.is(await onHost(bed, "pct list"), "");
   },
 );
