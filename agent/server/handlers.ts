@@ -1,6 +1,7 @@
 import type { Readable, Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { NexcageError } from "../../shared/errors.ts";
+import type { OperationId } from "../../shared/ids.ts";
 import {
   limits,
   type Method,
@@ -22,6 +23,9 @@ export type Call = {
 
 export type Handlers = { [M in Method]: (params: Params<M>, call: Call) => Promise<Result<M>> };
 
+/** How long a step may be under way untold. */
+const progressMs = 100;
+
 /**
  * What a session answers to each method: the runtime's own, with the streams and the fleets' locks of
  * this session, which end with it.
@@ -35,13 +39,6 @@ export function sessionHandlers(runtime: Runtime): Handlers & AsyncDisposable {
     if (session !== undefined) return await session;
     throw new NexcageError("PROTOCOL_ERROR", `no exec has the stream ${stream}`);
   };
-  const progressOf = (operationId: Params<"container/create">["operationId"], { notify }: Call) => ({
-    onStep: (step: string) => {
-      // A channel that does not take it is at its end, which the session sees by itself.
-      notify("progress", { operationId, step }).catch(() => {});
-    },
-  });
-
   return {
     hello: async ({ protocol }) => {
       requireTalk(protocol);
@@ -62,23 +59,23 @@ export function sessionHandlers(runtime: Runtime): Handlers & AsyncDisposable {
     "container/state": ({ id }, { signal }) => runtime.state(id, { signal }),
     "container/ps": async ({ id }, { signal }) => ({ processes: await runtime.ps(id, { signal }) }),
 
-    "container/create": ({ spec, ...options }, call) =>
-      runtime.create(spec, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),
-    "container/replace": ({ spec, ...options }, call) =>
-      runtime.replace(spec, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),
-    "container/update": ({ spec, ...options }, call) =>
-      runtime.update(spec, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),
-    "container/start": ({ id, ...options }, call) =>
-      runtime.start(id, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),
-    "container/stop": ({ id, ...options }, call) =>
-      runtime.stop(id, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),
+    "container/create": ({ spec, ...request }, call) =>
+      withProgress(request, call, (options) => runtime.create(spec, options)),
+    "container/replace": ({ spec, ...request }, call) =>
+      withProgress(request, call, (options) => runtime.replace(spec, options)),
+    "container/update": ({ spec, ...request }, call) =>
+      withProgress(request, call, (options) => runtime.update(spec, options)),
+    "container/start": ({ id, ...request }, call) =>
+      withProgress(request, call, (options) => runtime.start(id, options)),
+    "container/stop": ({ id, ...request }, call) =>
+      withProgress(request, call, (options) => runtime.stop(id, options)),
     "container/kill": ({ id, signal: name, ...options }, { signal }) =>
       runtime.kill(id, name, { ...options, signal }),
-    "container/delete": ({ id, ...options }, call) =>
-      runtime.delete(id, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),
+    "container/delete": ({ id, ...request }, call) =>
+      withProgress(request, call, (options) => runtime.delete(id, options)),
     "container/describe": ({ vmids }) => runtime.describe(vmids),
-    "container/adopt": ({ spec, ...options }, call) =>
-      runtime.adopt(spec, { ...options, ...progressOf(options.operationId, call), signal: call.signal }),
+    "container/adopt": ({ spec, ...request }, call) =>
+      withProgress(request, call, (options) => runtime.adopt(spec, options)),
     "operation/acknowledge": async ({ operationIds }) => {
       runtime.acknowledge(operationIds);
       return {};
@@ -134,6 +131,34 @@ export function sessionHandlers(runtime: Runtime): Handlers & AsyncDisposable {
       locks.clear();
     },
   };
+}
+
+/**
+ * Runs an operation and tells its step, once it has been there for a moment: most are over before anybody could
+ * read of them, and each that is told wakes a controller and two sshds.
+ */
+async function withProgress<R extends { operationId: OperationId }, T>(
+  request: R,
+  { signal, notify }: Call,
+  act: (options: R & { onStep: (step: string) => void; signal: AbortSignal }) => Promise<T>,
+): Promise<T> {
+  const { operationId } = request;
+  let latest = "";
+  let timer: NodeJS.Timeout | undefined;
+  const tell = (): void => {
+    timer = undefined;
+    // A channel that does not take it is at its end, which the session sees by itself.
+    notify("progress", { operationId, step: latest }).catch(() => {});
+  };
+  const onStep = (step: string): void => {
+    latest = step;
+    timer ??= setTimeout(tell, progressMs);
+  };
+  try {
+    return await act({ ...request, onStep, signal });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Acts when the signal is aborted, at once where it is already. What fails is seen by who waits for its effect. */
