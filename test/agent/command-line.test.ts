@@ -162,7 +162,7 @@ hostTest("features and doctor say what is here", async (t, { command }) => {
   t.like(features.backends[0], { name: "crun", available: true, version: "1.21" });
   const doctor = await command("doctor");
   t.is(doctor.exitCode, 0, doctor.stdout);
-  t.regex(doctor.stdout, /^ok +control groups: cgroup v1\nok +backend crun: 1\.21/);
+  t.regex(doctor.stdout, /^ok +control groups: cgroup v1\nok +backend crun: 1\.21/m);
   t.regex((await command("--version")).stdout, /^nexcage-agent \d+\.\d+\.\d+$/);
   t.regex((await command("--help")).stdout, /nexcage-agent create \[id\]/);
 });
