@@ -84,3 +84,28 @@ proxmoxTest(
     t.is(await onHost(bed, `ls ${cache}`), "busybox-1_amd64.tar.zst");
   },
 );
+
+proxmoxTest("what an image was packed as goes with the image, once no container uses it", async (t) => {
+  t.timeout(180_000);
+  await using bed = await makeProxmox();
+  const archives = "find /var/lib/nexcage/images -name 'template.tar.zst*'";
+  const app = (command: string[]): object => ({
+    runtime: "lxc",
+    rootfs: "./rootfs",
+    host: "pve1",
+    command,
+    proxmox: small,
+  });
+  const fields = { stop_grace_period: "1s" };
+  await bed.writeFleet(
+    { one: { ...app(["sleep", "1000"]), ...fields }, two: { ...app(["sleep", "2000"]), ...fields } },
+    { prune: true },
+  );
+  const first = await bed.nexcage("fleet", "apply");
+  t.is(first.exitCode, 0, first.stdout + first.stderr);
+  t.regex(await onHost(bed, archives), /^\S+\/template\.tar\.zst$/, "one for both");
+  t.is((await bed.nexcage("fleet", "delete", "one", "--yes")).exitCode, 0);
+  t.regex(await onHost(bed, archives), /^\S+\/template\.tar\.zst$/, "the other still has it");
+  t.is((await bed.nexcage("fleet", "delete", "two", "--yes")).exitCode, 0);
+  t.is(await onHost(bed, archives), "");
+});

@@ -341,7 +341,9 @@ export class LxcBackend implements Backend {
     if (source.kind === "template") return undefined; // looked up when the guest is made
     if (source.kind === "bundle")
       throw new NexcageError("SPEC_REFUSED", "bundle: lxc makes no container from a bundle");
+    const { paths, lockFile } = this.#options;
     const images = await this.#options.images();
-    return await templateArchive(await images.rootfs(source.digest), { signal });
+    const rootfs = await images.rootfs(source.digest);
+    return await templateArchive(rootfs, { lockFolder: paths.lock, lockFile, signal });
   }
 }
