@@ -110,6 +110,7 @@ export function openInspector(options: InspectorOptions): Inspector {
       );
       await requireBackend(backends, observed.backend).watch(id);
     }
+    if (live?.hasLongLog === true) await requireBackend(backends, observed.backend).trimLog?.(id);
     if (observed.spec !== undefined) await writeState(observed);
   }
 
@@ -117,7 +118,8 @@ export function openInspector(options: InspectorOptions): Inspector {
   async function healIfNeeded({ observed, live, rebuilt }: Look): Promise<void> {
     const { id, spec, state } = observed;
     const isTold = spec === undefined || stateFiles.says(id, state);
-    if (isTold && live?.unwatched !== true && rebuilt === undefined) return;
+    const isKept = live?.unwatched !== true && live?.hasLongLog !== true;
+    if (isTold && isKept && rebuilt === undefined) return;
     await heal(id).catch((err: unknown) => log.debug({ err, containerId: id }, "could not heal"));
   }
 

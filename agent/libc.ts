@@ -12,6 +12,8 @@ type Libc = {
   tcgetattr(fd: number, settings: Buffer): number;
   cfmakeraw(settings: Buffer): void;
   tcsetattr(fd: number, when: number, settings: Buffer): number;
+  fallocate(fd: number, mode: number, offset: number, length: number): number;
+  lseek(fd: number, offset: number, whence: number): number;
 };
 
 let bound: Libc | undefined;
@@ -26,6 +28,8 @@ async function libc(): Promise<Libc> {
     tcgetattr: library.func("int tcgetattr(int fd, _Out_ uint8_t *settings)"),
     cfmakeraw: library.func("void cfmakeraw(_Inout_ uint8_t *settings)"),
     tcsetattr: library.func("int tcsetattr(int fd, int when, uint8_t *settings)"),
+    fallocate: library.func("int fallocate(int fd, int mode, int64_t offset, int64_t length)"),
+    lseek: library.func("int64_t lseek(int fd, int64_t offset, int whence)"),
   };
   return bound;
 }
@@ -79,4 +83,20 @@ export async function resizeTerminal(
 ): Promise<void> {
   const { ioctl } = await libc();
   ioctl(controller, requests.TIOCSWINSZ, Buffer.from(new Uint16Array([rows, columns, 0, 0]).buffer));
+}
+
+/** `fallocate(2)`: FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE; `lseek(2)`: SEEK_DATA. */
+const holes = { keepSizeAndPunch: 1 | 2, seekData: 3 } as const;
+
+/**
+ * Gives the disk back what lies before the byte `end` of an open file; what lies behind stays where it is.
+ * @returns false where the file system has no holes, or the file is not open for writing
+ */
+export async function freeHead(fd: number, end: number): Promise<boolean> {
+  return (await libc()).fallocate(fd, holes.keepSizeAndPunch, 0, end) === 0;
+}
+
+/** Where an open file begins, behind what `freeHead` has taken. */
+export async function headOf(fd: number): Promise<number> {
+  return Math.max(0, Number((await libc()).lseek(fd, 0, holes.seekData)));
 }

@@ -17,6 +17,8 @@ export type Live = {
   monitor?: "alive" | "lost" | undefined;
   /** Nobody reads its output: `watch` helps. */
   unwatched?: boolean | undefined;
+  /** Its log takes more of the disk than it may, and nobody else sees to that: `trimLog` helps. */
+  hasLongLog?: boolean | undefined;
   /** What the backend calls it, for its state. */
   annotations?: Readonly<Record<string, string>> | undefined;
   /** What of it is not as its spec says, where others can change it. */
@@ -137,6 +139,8 @@ export interface Backend {
 
   /** Gives a running container's output a reader again. */
   watch(id: ContainerId): Promise<void>;
+  /** Drops the oldest of a log that has become too long, while its container writes on. */
+  trimLog?(id: ContainerId): Promise<void>;
   /** Brings what can change in place to what the spec says. */
   update(spec: ContainerSpec, options: UpdateOptions): Promise<void>;
   pause(id: ContainerId): Promise<void>;

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Features, LogLine, ProcessInfo } from "../../../shared/container.ts";
@@ -25,7 +25,15 @@ import { processesOf } from "../processes.ts";
 import { waitUntil } from "../wait-until.ts";
 import { changesOf } from "./changes-of.ts";
 import { readNode, requireGuestPossible, requireNoMaintenance, requireQuorum } from "./check.ts";
-import { readConsole, removeConsole, rotateConsole } from "./console-log.ts";
+import {
+  discardConsole,
+  isLong,
+  putConsoleAside,
+  readConsole,
+  removeConsole,
+  takeConsoleBack,
+  trimConsole,
+} from "./console-log.ts";
 import { describeGuest, requireAdoptable } from "./describe.ts";
 import { driftOf } from "./drift.ts";
 import { execInGuest } from "./exec.ts";
@@ -148,7 +156,7 @@ export class LxcBackend implements Backend {
 
   async start(id: ContainerId): Promise<void> {
     const { vmid } = this.#require(id);
-    await rotateConsole(this.#consoleLog(id));
+    await trimConsole(this.#consoleLog(id));
     await mkdir(dirname(this.#consoleLog(id)), { recursive: true, mode: 0o755 });
     requireNoMaintenance();
     try {
@@ -199,12 +207,14 @@ export class LxcBackend implements Backend {
     const kept = Object.fromEntries(volumesIn(guest.config));
     const description = withMark(guest.config.description, { ...guest.mark, aside: true, kept });
     await this.#guests.run(["set", guest.vmid, "--description", description]);
+    await putConsoleAside(this.#consoleLog(id));
   }
 
   async restore(id: ContainerId): Promise<void> {
     const aside = findGuest(id, { aside: true });
     if (aside?.mark === undefined) return await this.stopNow(id);
     await this.#guests.undoCreate(id);
+    await takeConsoleBack(this.#consoleLog(id));
     const { aside: _aside, kept: _kept, ...mark } = aside.mark;
     await this.#guests.run(["set", aside.vmid, "--description", withMark(aside.config.description, mark)]);
   }
@@ -212,6 +222,7 @@ export class LxcBackend implements Backend {
   async discard(id: ContainerId): Promise<void> {
     const aside = findGuest(id, { aside: true });
     if (aside !== undefined) await this.#guests.destroy(aside.vmid);
+    await discardConsole(this.#consoleLog(id));
   }
 
   async requireReady(
@@ -268,6 +279,10 @@ export class LxcBackend implements Backend {
 
   async watch(): Promise<void> {} // LXC's own monitor reads the console
 
+  async trimLog(id: ContainerId): Promise<void> {
+    await trimConsole(this.#consoleLog(id));
+  }
+
   async update(spec: ContainerSpec, { before }: UpdateOptions): Promise<void> {
     const guest = this.#require(spec.id);
     const { vmid, config } = guest;
@@ -309,9 +324,10 @@ export class LxcBackend implements Backend {
   }
 
   #live(guest: Guest, id: ContainerId, running: ReadonlySet<number>): Live {
-    const hasRun = existsSync(this.#consoleLog(id));
+    const log = statSync(this.#consoleLog(id), { throwIfNoEntry: false });
     return {
-      ...statusOf(guest, { running, hasRun }),
+      ...statusOf(guest, { running, hasRun: log !== undefined }),
+      hasLongLog: log !== undefined && isLong(log),
       annotations: { "io.nexcage.vmid": String(guest.vmid) },
       drift: (spec) => driftOf(spec, guest),
       kept: guest.mark === undefined ? undefined : keptOf(guest.mark, guest.config),
