@@ -90,7 +90,8 @@ exec nexcage fleet exec -t ${id} -- sh -c '${inside}'`;
       const { exitCode } = await shell(bed, `script --quiet --flush --return --command "sh user.sh" seen`);
       const seen = await readFile(join(bed.folder, "seen"), "utf8");
       t.is(exitCode, 9, seen);
-      t.regex(seen, /33 99\r+\n(\r\n)?40 120\r/, id);
+      // Between them, an echo of the end that `script` types where its own stdin has one.
+      t.regex(seen, /33 99\r+\n(\r\n)?(\^@)?40 120\r/, id);
       await rm(join(bed.folder, "seen"));
     }
   },
