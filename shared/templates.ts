@@ -44,6 +44,13 @@ export function findTemplate(
     .at(0)?.volume;
 }
 
+/** By name, then from the oldest version to the newest. Pure. */
+export function compareTemplates(a: string, b: string): number {
+  const [left, right] = [partsOf(a), partsOf(b)];
+  if (left.name !== right.name) return left.name < right.name ? -1 : 1;
+  return compareVersions(left.version, right.version);
+}
+
 function partsOf(volume: string) {
   const file = volume.split("/").at(-1) ?? "";
   const stem = file.replace(/\.tar(\.\w+)?$/, "");
@@ -51,6 +58,7 @@ function partsOf(volume: string) {
     /^(.+)_(amd64|arm64|armhf|i386|riscv32|riscv64|all)$/.exec(stem) ?? [];
   const [name = "", version = ""] = base.split(/_(.*)/);
   return {
+    name,
     names: [file, stem, base, name],
     version,
     architecture: architecture === "all" ? undefined : architecture,

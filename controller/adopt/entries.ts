@@ -1,5 +1,6 @@
 import type { Described, DescribedSpec } from "../../shared/container.ts";
 import { NexcageError } from "../../shared/errors.ts";
+import { compareTemplates } from "../../shared/templates.ts";
 import type { Wanted } from "../inventory/model.ts";
 
 /** A guest as the fleet is to have it. */
@@ -67,6 +68,6 @@ export function wantedAs(
 function newestOf(ostype: string | undefined, templates: readonly string[]): string | undefined {
   return templates
     .filter((volume) => volume.split(":vztmpl/")[1]?.startsWith(`${ostype}-`))
-    .sort()
+    .sort(compareTemplates)
     .at(-1);
 }

@@ -2,7 +2,7 @@ import test from "ava";
 import { planFleet } from "../../controller/plan/diff.ts";
 import type { ProxmoxNode } from "../../shared/proxmox-node.ts";
 import type { Network } from "../../shared/spec.ts";
-import { findTemplate } from "../../shared/templates.ts";
+import { compareTemplates, findTemplate } from "../../shared/templates.ts";
 import { desired, hosts, observed, type SpecWords } from "./fleets.ts";
 
 const volume = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst";
@@ -124,3 +124,11 @@ for (const [wanted, found] of names)
     t.is(findTemplate(wanted, files, { architecture: "x64" }), found);
     t.is(findTemplate(wanted, files.toReversed(), { architecture: "x64" }), found);
   });
+
+test("templates stand in the order of their names, then from the oldest version to the newest", (t) => {
+  const sorted = ["debian-9-standard_9.7-1", "debian-13-standard_13.9-2", "debian-13-standard_13.10-1"].map(
+    (name) => `local:vztmpl/${name}_amd64.tar.zst`,
+  );
+  const [oldest = "", ...rest] = sorted;
+  t.deepEqual([...rest.toReversed(), oldest].sort(compareTemplates), [...rest, oldest]);
+});
