@@ -18,7 +18,9 @@ import { adoptContainer } from "./operations/adopt.ts";
 import { deleteContainer } from "./operations/delete.ts";
 import { createContainer, replaceContainer } from "./operations/make.ts";
 import type { Parts } from "./operations/parts.ts";
+import { pauseOrResume } from "./operations/pause.ts";
 import { recoverAll } from "./operations/recover.ts";
+import { restartContainer } from "./operations/restart.ts";
 import { startContainer } from "./operations/start.ts";
 import { killContainer, stopContainer } from "./operations/stop.ts";
 import { updateContainer } from "./operations/update.ts";
@@ -90,6 +92,12 @@ export interface Runtime extends AsyncDisposable {
   start(id: ContainerId, options: ChangeOptions): Promise<Change>;
   /** Its stop signal, its grace period (or `gracePeriodMs`), SIGKILL. */
   stop(id: ContainerId, options: ChangeOptions & { gracePeriodMs?: number | undefined }): Promise<Change>;
+  /** As `stop`, then as `start`, in one operation: who comes after an agent that was killed finishes it. */
+  restart(id: ContainerId, options: ChangeOptions & { gracePeriodMs?: number | undefined }): Promise<Change>;
+  /** Freezes all that runs in it. @throws {NexcageError} `CONTAINER_NOT_RUNNING` */
+  pause(id: ContainerId, options: ChangeOptions): Promise<Change>;
+  /** Lets it go on, as `start` does. @throws {NexcageError} `CONTAINER_NOT_RUNNING` */
+  resume(id: ContainerId, options: ChangeOptions): Promise<Change>;
   /**
    * `signalName` with or without SIG, or a number; `all`: to each of its processes. To a stopped one: success.
    * @throws {NexcageError} `USAGE` for what is no signal
@@ -188,6 +196,9 @@ export async function openRuntime(dependencies: RuntimeDependencies, { signal }:
     update: (spec, options) => updateContainer(parts, spec, options),
     start: (id, options) => startContainer(parts, id, options),
     stop: (id, options) => stopContainer(parts, id, options),
+    restart: (id, options) => restartContainer(parts, id, options),
+    pause: (id, options) => pauseOrResume(parts, id, { ...options, kind: "pause" }),
+    resume: (id, options) => pauseOrResume(parts, id, { ...options, kind: "resume" }),
     kill: (id, signalName, options) => killContainer(parts, id, signalName, options),
     delete: (id, options) => pruneAfter(deleteContainer(parts, id, options)),
 

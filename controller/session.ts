@@ -15,6 +15,7 @@ import {
   type Params,
   protocolVersion,
   type Result,
+  sinceMinor,
 } from "../shared/protocol.ts";
 import { version } from "../shared/version.ts";
 import { untilAborted } from "./abort.ts";
@@ -205,7 +206,10 @@ export async function openSession(
     requireTalk(features.protocol, host);
     return {
       features,
-      request,
+      request: async (method, params, options) => {
+        requireMethod(method, features.protocol, host);
+        return await request(method, params, options);
+      },
       openStream(sink) {
         const stream = nextStream++;
         streams.set(stream, sink);
@@ -235,6 +239,18 @@ function requireTalk(theirs: string, host: string): void {
     "PROTOCOL_VERSION",
     `the agent on ${host} speaks protocol ${theirs}, this nexcage ${protocolVersion}`,
     { hint: `install the nexcage-agent ${version} there, or the nexcage of the agent's version here` },
+  );
+}
+
+/** An agent of an older minor does not know what came after it. */
+function requireMethod(method: Method, theirs: string, host: string): void {
+  const minor = sinceMinor[method] ?? 0;
+  if (Number(theirs.split(".")[1]) >= minor) return;
+  const [major] = protocolVersion.split(".");
+  throw new NexcageError(
+    "PROTOCOL_VERSION",
+    `the agent on ${host} speaks protocol ${theirs}, and ${method} came with ${major}.${minor}`,
+    { hint: `install the nexcage-agent ${version} there` },
   );
 }
 

@@ -14,7 +14,7 @@ import { ContainerSpec, EnvironmentName, EnvironmentValue, User } from "./spec.t
 export const mark = "nexcage-agent serve: ready\n";
 
 /** `major.minor`: the same major talks; a newer minor only adds. */
-export const protocolVersion = "1.0";
+export const protocolVersion = "1.1";
 
 export const limits = {
   /** Refused by its header, before it is buffered. */
@@ -66,6 +66,12 @@ export const methods = {
     params: operation.extend({ id: ContainerId, gracePeriodMs: z.int().nonnegative().optional() }),
     result: Change,
   },
+  "container/restart": {
+    params: operation.extend({ id: ContainerId, gracePeriodMs: z.int().nonnegative().optional() }),
+    result: Change,
+  },
+  "container/pause": { params: operation.extend({ id: ContainerId }), result: Change },
+  "container/resume": { params: operation.extend({ id: ContainerId }), result: Change },
   "container/kill": {
     params: operation.extend({ id: ContainerId, signal: z.string(), all: z.boolean().optional() }),
     result: Change,
@@ -139,6 +145,13 @@ export const methods = {
 } as const;
 
 export type Method = keyof typeof methods;
+
+/** The minor version that has brought a method; what is not named has been there from 1.0 on. */
+export const sinceMinor: Partial<Record<Method, number>> = {
+  "container/restart": 1,
+  "container/pause": 1,
+  "container/resume": 1,
+};
 export type Params<M extends Method> = z.infer<(typeof methods)[M]["params"]>;
 export type Result<M extends Method> = z.infer<(typeof methods)[M]["result"]>;
 

@@ -12,7 +12,10 @@ import { features } from "./features.ts";
 import { kill } from "./kill.ts";
 import { list } from "./list.ts";
 import { logs } from "./logs.ts";
+import { pause } from "./pause.ts";
 import { ps } from "./ps.ts";
+import { restart } from "./restart.ts";
+import { resume } from "./resume.ts";
 import { run } from "./run.ts";
 import { serve } from "./serve.ts";
 import { start } from "./start.ts";
@@ -29,6 +32,9 @@ const commands = [
   ps,
   kill,
   stop,
+  restart,
+  pause,
+  resume,
   deleteCommand,
   exec,
   logs,

@@ -4,7 +4,7 @@ import type { CutOff } from "../state/journal.ts";
 import type { Ending, Intent } from "../state/journal-file.ts";
 import type { Parts } from "./parts.ts";
 import { removeAll } from "./remove-all.ts";
-import { startAgain } from "./running.ts";
+import { endLive, startAgain } from "./running.ts";
 
 type Waiting = { signal: AbortSignal };
 
@@ -92,6 +92,22 @@ async function settle(intent: CutOff, parts: Parts, { signal }: Waiting): Promis
     }
     case "stop":
       return hasStopped ? await done() : undone;
+    case "restart":
+      // What is stopping, or has stopped, is to run again; a new init is all that was asked for.
+      try {
+        if (live?.pid === intent.pid && !hasStopped)
+          await endLive({ id, backend, before: await inspector.settled(id), record }, { signal });
+        await startAgain(parts, id, { signal });
+      } catch (error) {
+        if (signal.aborted) throw error;
+        return { error: asNexcageError(error).toJSON() };
+      }
+      if (record !== undefined) await records.write({ ...record, startedAt: intent.at });
+      return await done();
+    case "pause":
+      return live?.status === "paused" ? await done() : undone;
+    case "resume":
+      return live?.status === "running" ? await done() : undone;
     case "kill":
       return hasStopped ? await done() : { error: unknownSignal(intent).toJSON() };
     default:

@@ -69,6 +69,12 @@ export function sessionHandlers(runtime: Runtime): Handlers & AsyncDisposable {
       withProgress(request, call, (options) => runtime.start(id, options)),
     "container/stop": ({ id, ...request }, call) =>
       withProgress(request, call, (options) => runtime.stop(id, options)),
+    "container/restart": ({ id, ...request }, call) =>
+      withProgress(request, call, (options) => runtime.restart(id, options)),
+    "container/pause": ({ id, ...request }, call) =>
+      withProgress(request, call, (options) => runtime.pause(id, options)),
+    "container/resume": ({ id, ...request }, call) =>
+      withProgress(request, call, (options) => runtime.resume(id, options)),
     "container/kill": ({ id, signal: name, ...options }, { signal }) =>
       runtime.kill(id, name, { ...options, signal }),
     "container/delete": ({ id, ...request }, call) =>

@@ -10,10 +10,24 @@ import { readText } from "./files.ts";
 /** What is about to be done, on disk before it is. */
 export const Intent = z.object({
   operationId: OperationId,
-  kind: z.enum(["create", "replace", "update", "start", "stop", "kill", "delete", "adopt"]),
+  kind: z.enum([
+    "create",
+    "replace",
+    "update",
+    "start",
+    "stop",
+    "restart",
+    "pause",
+    "resume",
+    "kill",
+    "delete",
+    "adopt",
+  ]),
   id: ContainerId,
   /** For `replace`: the old one ran, and must again if it stays. */
   wasRunning: z.boolean().optional(),
+  /** For `restart`: its init before. */
+  pid: z.int().optional(),
 });
 export type Intent = z.infer<typeof Intent>;
 

@@ -28,7 +28,8 @@ export async function reportEarlyExits(
   { opened, emit, settleMs = 500, signal }: EarlyExitOptions,
 ): Promise<ChangeOutcome[]> {
   const started = outcomes.filter(
-    (outcome) => outcome.kind === "done" && ["create", "replace", "start"].includes(outcome.change.kind),
+    (outcome) =>
+      outcome.kind === "done" && ["create", "replace", "start", "restart"].includes(outcome.change.kind),
   );
   if (started.length === 0) return outcomes;
   await sleep(settleMs, undefined, { signal }).catch(() => {});

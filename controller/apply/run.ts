@@ -106,6 +106,9 @@ async function send(
     }
     case "start":
     case "stop":
+    case "restart":
+    case "pause":
+    case "resume":
       return (await agent.request(`container/${kind}`, { ...operation, id }, request)).container;
     case "delete":
       return (await agent.request("container/delete", { ...operation, id, force: true }, request)).container;

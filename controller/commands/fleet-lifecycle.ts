@@ -3,7 +3,7 @@ import { command } from "./command.ts";
 import { changeOptions } from "./options.ts";
 
 /*
- * `fleet start`, `stop` and `delete`: one kind of change to each selected container that this fleet owns,
+ * `fleet start`, `stop`, `restart`, `pause`, `resume` and `delete`: one kind of change to each selected container that this fleet owns,
  * whatever the files say of it now.
  */
 export const fleetStart = lifecycle("start", "Start containers that are stopped");
@@ -11,9 +11,15 @@ export const fleetStop = lifecycle(
   "stop",
   "Stop containers: their stop signal, then SIGKILL after the grace period",
 );
+export const fleetRestart = lifecycle("restart", "Stop containers as stop does, and start them");
+export const fleetPause = lifecycle("pause", "Freeze all that runs in containers");
+export const fleetResume = lifecycle("resume", "Let containers that are paused go on");
 export const fleetDelete = lifecycle("delete", "Delete containers of this fleet, with their files and logs");
 
-function lifecycle(kind: Extract<ChangeKind, "start" | "stop" | "delete">, describe: string) {
+function lifecycle(
+  kind: Extract<ChangeKind, "start" | "stop" | "restart" | "pause" | "resume" | "delete">,
+  describe: string,
+) {
   return command({
     command: `${kind} <containers..>`,
     describe,

@@ -3,7 +3,14 @@ import { fleetAdopt } from "./fleet-adopt.ts";
 import { fleetApply } from "./fleet-apply.ts";
 import { fleetExec } from "./fleet-exec.ts";
 import { fleetKill } from "./fleet-kill.ts";
-import { fleetDelete, fleetStart, fleetStop } from "./fleet-lifecycle.ts";
+import {
+  fleetDelete,
+  fleetPause,
+  fleetRestart,
+  fleetResume,
+  fleetStart,
+  fleetStop,
+} from "./fleet-lifecycle.ts";
 import { fleetLogs } from "./fleet-logs.ts";
 import { fleetPlan } from "./fleet-plan.ts";
 import { fleetState } from "./fleet-state.ts";
@@ -19,6 +26,9 @@ export const fleetCommands: Command[] = [
   fleetExec,
   fleetStart,
   fleetStop,
+  fleetRestart,
+  fleetPause,
+  fleetResume,
   fleetKill,
   fleetDelete,
   fleetAdopt,

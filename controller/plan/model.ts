@@ -17,7 +17,17 @@ export type Desired = {
   place: Place;
 };
 
-export type ChangeKind = "create" | "replace" | "update" | "start" | "stop" | "delete" | "keep";
+export type ChangeKind =
+  | "create"
+  | "replace"
+  | "update"
+  | "start"
+  | "stop"
+  | "restart"
+  | "pause"
+  | "resume"
+  | "delete"
+  | "keep";
 
 /** What is to be done to one container, and why. Pure data: it prints as text and as JSON. */
 export type PlannedChange = {
@@ -78,6 +88,9 @@ export const changing: ReadonlySet<ChangeKind> = new Set([
   "update",
   "start",
   "stop",
+  "restart",
+  "pause",
+  "resume",
   "delete",
 ]);
 

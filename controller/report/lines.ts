@@ -10,6 +10,9 @@ const doing: Record<PlannedChange["kind"], string> = {
   update: "updating",
   start: "starting",
   stop: "stopping",
+  restart: "restarting",
+  pause: "pausing",
+  resume: "resuming",
   delete: "deleting",
   keep: "keeping",
 };
@@ -19,6 +22,9 @@ const did: Record<PlannedChange["kind"], string> = {
   update: "updated",
   start: "started",
   stop: "stopped",
+  restart: "restarted",
+  pause: "paused",
+  resume: "resumed",
   delete: "deleted",
   keep: "kept",
 };

@@ -18,6 +18,9 @@ const signs: Record<ChangeKind, { sign: string; color: Color }> = {
   update: { sign: "~", color: "yellow" },
   start: { sign: ">", color: "cyan" },
   stop: { sign: ".", color: "yellow" },
+  restart: { sign: "~", color: "yellow" },
+  pause: { sign: ".", color: "yellow" },
+  resume: { sign: ">", color: "cyan" },
   delete: { sign: "-", color: "red" },
   keep: { sign: "=", color: "gray" },
 };

@@ -75,6 +75,25 @@ for (const step of createSteps)
     },
   );
 
+for (const step of ["begun", "stopping", ...createSteps.slice(1)])
+  hostTest(
+    `an agent killed before "${step}" of restart: the next one finishes it, once`,
+    async (t, agent) => {
+      const before = await withResident(agent);
+      const [made] = await agent.run({ do: "create", spec: web, start: true, operationId: newOperation() });
+      const restart = { do: "restart", id, operationId: newOperation() } as const;
+      t.deepEqual(await agent.run({ ...restart, killAt: step }), [undefined]);
+
+      const found = (await agent.list()).find((container) => container.id === id);
+      t.is(found?.state.status, "running");
+      t.not(found?.state.pid, made?.container?.state.pid);
+      const [resent] = await agent.run(restart, deletion());
+      t.is(statusOf(resent), "running");
+      t.is(resent?.container?.state.pid, found?.state.pid, "never twice");
+      t.is(await agent.leftovers(), before);
+    },
+  );
+
 const replaceSteps = ["begun", "stopping", "retiring", ...createSteps.slice(1, -1), "discarding", "ending"];
 for (const step of replaceSteps)
   hostTest(

@@ -102,6 +102,53 @@ hostTest("one that obeys is not killed, and its own exit code is kept", async (t
   t.is(stopped?.container?.exit?.exitCode, 0);
 });
 
+hostTest("restart asks it to end, and starts it over its files", async (t, agent) => {
+  const [made] = await agent.run(create());
+  await agent.shell(`nsenter -t ${made?.container?.state.pid} -m sh -c 'echo kept >/data/file'`);
+  const { stderr, exitCode } = await agent.command("restart", id);
+  t.is(exitCode, 0, stderr);
+  const [found] = await agent.list();
+  t.is(found?.state.status, "running");
+  t.not(found?.state.pid, made?.container?.state.pid);
+  t.is(await agent.shell(`nsenter -t ${found?.state.pid} -m cat /data/file`), "kept");
+  t.is((await agent.command("logs", id)).stdout, "hello\nhello");
+});
+
+hostTest(
+  "a container is paused and goes on, by resume or start; what has stopped can't",
+  async (t, agent) => {
+    const loop = "while :; do echo tick >>/data/ticks; sleep 0.02; done";
+    const [made] = await agent.run(create(makeSpec("web", { command: ["/bin/sh", "-c", loop] })));
+    const pid = made?.container?.state.pid;
+    const ticks = async () =>
+      Number(await agent.shell(`nsenter -t ${pid} -m wc -l </proc/${pid}/root/data/ticks`));
+    for (const resume of ["resume", "start"]) {
+      for (const _twice of [1, 2]) t.is((await agent.command("pause", id)).exitCode, 0);
+      t.is((await stateFile(agent)).status, "paused");
+      const frozenAt = await ticks();
+      await agent.shell("sleep 0.2");
+      t.is(await ticks(), frozenAt);
+      t.is((await agent.command(resume, id)).exitCode, 0);
+      t.like(await stateFile(agent), { status: "running", pid });
+      await agent.shell(until(`test $(wc -l </proc/${pid}/root/data/ticks) -gt ${frozenAt}`));
+    }
+    const [, again] = await agent.run(
+      { do: "pause", id, operationId: newOperation() },
+      { do: "pause", id, operationId: newOperation() },
+      { do: "restart", id, operationId: newOperation() },
+    );
+    t.is(again?.changed, false);
+    const [found] = await agent.list();
+    t.is(found?.state.status, "running", "a paused one restarts too");
+    t.not(found?.state.pid, pid);
+    await agent.run({ do: "stop", id, gracePeriodMs: 0, operationId: newOperation() });
+    for (const change of ["pause", "resume"] as const) {
+      const [refused] = await agent.run({ do: change, id, operationId: newOperation() });
+      t.is(refused?.error?.code, "CONTAINER_NOT_RUNNING");
+    }
+  },
+);
+
 hostTest(
   "when its monitor is killed the container goes on, its output is read again, its exit code is lost",
   async (t, agent) => {

@@ -18,6 +18,7 @@ export type Operation =
   | ({ do: "update"; spec: ContainerSpec } & Changing)
   | ({ do: "start"; id: ContainerId } & Changing)
   | ({ do: "stop"; id: ContainerId; gracePeriodMs?: number } & Changing)
+  | ({ do: "restart" | "pause" | "resume"; id: ContainerId } & Changing)
   | ({ do: "kill"; id: ContainerId; signalName: string } & Changing)
   | ({ do: "delete"; id: ContainerId; force?: boolean } & Changing)
   | { do: "list" }
@@ -37,6 +38,10 @@ async function run(runtime: Runtime, operation: Operation): Promise<unknown> {
       return await runtime.start(operation.id, { ...operation, signal });
     case "stop":
       return await runtime.stop(operation.id, { ...operation, signal });
+    case "restart":
+    case "pause":
+    case "resume":
+      return await runtime[operation.do](operation.id, { ...operation, signal });
     case "kill":
       return await runtime.kill(operation.id, operation.signalName, { ...operation, signal });
     case "delete":

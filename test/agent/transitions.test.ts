@@ -35,6 +35,7 @@ const operations = {
   "create and start": (runtime: Runtime) => runtime.create(spec, { ...options(), start: true }),
   start: (runtime: Runtime) => runtime.start(id, options()),
   stop: (runtime: Runtime) => runtime.stop(id, options()),
+  restart: (runtime: Runtime) => runtime.restart(id, options()),
   kill: (runtime: Runtime) => runtime.kill(id, "KILL", options()),
   delete: (runtime: Runtime) => runtime.delete(id, options()),
   "delete by force": (runtime: Runtime) => runtime.delete(id, { ...options(), force: true }),
@@ -68,6 +69,12 @@ const table: Record<keyof typeof operations, Record<keyof typeof before, End>> =
     created: "stopped",
     running: "stopped",
     stopped: "same stopped",
+  },
+  restart: {
+    missing: "refused CONTAINER_NOT_FOUND",
+    created: "running",
+    running: "running",
+    stopped: "running",
   },
   kill: {
     missing: "refused CONTAINER_NOT_FOUND",

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import test, { type ExecutionContext } from "ava";
 import { type AgentChannel, openSession } from "../../controller/session.ts";
+import { ContainerId, OperationId } from "../../shared/ids.ts";
 import { limits, mark } from "../../shared/protocol.ts";
 
 const { signal } = new AbortController();
@@ -93,7 +94,17 @@ test("a frame over the limit is refused by its header", async (t) => {
 test("an agent of another major protocol is told with both versions and what to install", async (t) => {
   const { session } = openWith(t, `${sayHello("2.0")}; exec cat`);
   const error = await t.throwsAsync(session, { code: "PROTOCOL_VERSION" });
-  t.is(error?.message, "the agent on pve1 speaks protocol 2.0, this nexcage 1.0");
+  t.is(error?.message, "the agent on pve1 speaks protocol 2.0, this nexcage 1.1");
+});
+
+test("an agent of an older minor protocol is not asked for what came later, and told of", async (t) => {
+  const { session } = openWith(t, `${sayHello("1.0")}; exec cat`);
+  await using opened = await session;
+  const pause = { operationId: OperationId.parse("operation-1"), id: ContainerId.parse("web") };
+  await t.throwsAsync(opened.request("container/pause", pause, { signal }), {
+    code: "PROTOCOL_VERSION",
+    message: "the agent on pve1 speaks protocol 1.0, and container/pause came with 1.1",
+  });
 });
 
 test("an agent of a newer minor protocol is talked to", async (t) => {
