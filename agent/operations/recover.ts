@@ -1,4 +1,5 @@
 import { asNexcageError, NexcageError } from "../../shared/errors.ts";
+import type { ContainerId } from "../../shared/ids.ts";
 import { requireBackend } from "../backends/router.ts";
 import type { CutOff } from "../state/journal.ts";
 import type { Ending, Intent } from "../state/journal-file.ts";
@@ -71,7 +72,7 @@ async function settle(intent: CutOff, parts: Parts, { signal }: Waiting): Promis
       if (record === undefined) await removeAll(parts, id);
       else {
         await backend.restore(id);
-        if (intent.wasRunning === true) await startAgain(parts, id, { signal });
+        if (intent.wasRunning === true) await startRestored(parts, id, { signal });
       }
       return undone;
     case "delete":
@@ -116,6 +117,14 @@ async function settle(intent: CutOff, parts: Parts, { signal }: Waiting): Promis
 }
 
 const undone = { undone: true } as const;
+
+/** What cannot run any more is back all the same, and must not keep others from it: the next plan sees it stopped. */
+async function startRestored(parts: Parts, id: ContainerId, { signal }: Waiting): Promise<void> {
+  await startAgain(parts, id, { signal }).catch((err: unknown) => {
+    if (signal.aborted) throw err;
+    parts.log.error({ err, containerId: id }, "it was not replaced, and what is there again did not start");
+  });
+}
 
 function unknownSignal({ id, operationId }: Intent): NexcageError {
   return new NexcageError(

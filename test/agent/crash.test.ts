@@ -126,6 +126,26 @@ for (const step of replaceSteps)
     },
   );
 
+hostTest(
+  "what a cut off replace leaves can be deleted, also where it cannot run any more",
+  async (t, agent) => {
+    const before = await withResident(agent);
+    const mounts = [{ type: "bind", source: "/srv/gone", target: "/mnt" }] as const;
+    await agent.shell("mkdir -p /srv/gone");
+    const spec = makeSpec("web", { mounts: [...mounts] });
+    await agent.run({ do: "create", spec, start: true, operationId: newOperation() });
+    const replace = { do: "replace", spec: newWeb, start: true, operationId: newOperation() } as const;
+    t.deepEqual(await agent.run({ ...replace, killAt: "creating" }), [undefined]);
+    await agent.shell("rmdir /srv/gone");
+
+    const found = (await agent.list()).find((container) => container.id === id);
+    t.is(found?.state.status, "stopped");
+    t.deepEqual(found?.spec, spec);
+    t.deepEqual(await agent.run(deletion()), [{ changed: true }]);
+    t.is(await agent.leftovers(), before);
+  },
+);
+
 for (const step of ["begun", "stopping", "deleting", "forgetting", "ending"])
   hostTest(`an agent killed before "${step}" of delete: the next one finishes it`, async (t, agent) => {
     const before = await withResident(agent);
