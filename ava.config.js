@@ -22,7 +22,7 @@ export default {
   files: ["test/**/*.test.ts"],
   extensions: ["ts"],
   workerThreads: false,
-  concurrency: 2,
+  concurrency: 3, // on two cores: the hosts of a test often wait for each other
   timeout: "3m",
   nonSemVerExperiments: { observeRunsFromConfig: true },
   observeRun,
