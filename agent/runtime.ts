@@ -16,14 +16,14 @@ import type { Lazy } from "./lazy.ts";
 import type { Log } from "./log.ts";
 import { adoptContainer } from "./operations/adopt.ts";
 import { deleteContainer } from "./operations/delete.ts";
-import { createContainer, replaceContainer } from "./operations/make.ts";
+import { createContainer, type MakeOptions, replaceContainer } from "./operations/make.ts";
 import type { Parts } from "./operations/parts.ts";
 import { pauseOrResume } from "./operations/pause.ts";
 import { recoverAll } from "./operations/recover.ts";
 import { restartContainer } from "./operations/restart.ts";
 import { startContainer } from "./operations/start.ts";
 import { killContainer, stopContainer } from "./operations/stop.ts";
-import { updateContainer } from "./operations/update.ts";
+import { type UpdateOptions, updateContainer } from "./operations/update.ts";
 import type { Paths } from "./paths.ts";
 import { readNames } from "./state/files.ts";
 import { openJournal } from "./state/journal.ts";
@@ -80,14 +80,14 @@ export interface Runtime extends AsyncDisposable {
    * lives on is for who looks again.
    * @throws {NexcageError} `CONTAINER_EXISTS`, and what Backend's `create` throws; then nothing of it is left
    */
-  create(spec: ContainerSpec, options: ChangeOptions & { start?: boolean | undefined }): Promise<Change>;
+  create(spec: ContainerSpec, options: MakeOptions): Promise<Change>;
   /**
    * Stops what is there, puts the new one in its place, and with `start` starts it. When that fails, the
    * old one is back, running if it was. Where there is none it is made.
    */
-  replace(spec: ContainerSpec, options: ChangeOptions & { start?: boolean | undefined }): Promise<Change>;
+  replace(spec: ContainerSpec, options: MakeOptions): Promise<Change>;
   /** @throws {NexcageError} `SPEC_REFUSED` where a changed field cannot change in place (shared/costs.ts) */
-  update(spec: ContainerSpec, options: ChangeOptions): Promise<Change>;
+  update(spec: ContainerSpec, options: UpdateOptions): Promise<Change>;
   /** Of a stopped one too: it is made again over its files. */
   start(id: ContainerId, options: ChangeOptions): Promise<Change>;
   /** Its stop signal, its grace period (or `gracePeriodMs`), SIGKILL. */

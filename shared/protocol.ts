@@ -2,7 +2,7 @@ import * as z from "zod";
 import { Change, Described, Features, LockHolder, LogLine, Observed, ProcessInfo } from "./container.ts";
 import { type ErrorJson, isErrorCode } from "./errors.ts";
 import { ContainerId, Digest, OperationId } from "./ids.ts";
-import { ContainerSpec, EnvironmentName, EnvironmentValue, User } from "./spec.ts";
+import { ContainerSpec, EnvironmentName, EnvironmentValue, SnapshotPolicy, User } from "./spec.ts";
 
 /*
  * What `nexcage` and `nexcage-agent` say to each other: JSON-RPC 2.0 with `Content-Length` frames over
@@ -38,6 +38,13 @@ const container = z.object({ id: ContainerId });
 /** What each change carries: its id, and for whom: a container of another owner is not touched. */
 const operation = z.object({ operationId: OperationId, fleet: z.string().optional() });
 
+const make = operation.extend({
+  spec: ContainerSpec,
+  start: z.boolean().optional(),
+  /** How many may be made at once on one storage of Proxmox's (1). */
+  storageParallel: z.int().positive().optional(),
+});
+
 /** Each method with the schemas of what it takes and what it gives. */
 export const methods = {
   hello: {
@@ -53,14 +60,17 @@ export const methods = {
   "container/ps": { params: container, result: z.object({ processes: z.array(ProcessInfo) }) },
 
   "container/create": {
-    params: operation.extend({ spec: ContainerSpec, start: z.boolean().optional() }),
+    params: make,
     result: Change,
   },
   "container/replace": {
-    params: operation.extend({ spec: ContainerSpec, start: z.boolean().optional() }),
+    params: make,
     result: Change,
   },
-  "container/update": { params: operation.extend({ spec: ContainerSpec }), result: Change },
+  "container/update": {
+    params: operation.extend({ spec: ContainerSpec, snapshot: SnapshotPolicy.optional() }),
+    result: Change,
+  },
   "container/start": { params: operation.extend({ id: ContainerId }), result: Change },
   "container/stop": {
     params: operation.extend({ id: ContainerId, gracePeriodMs: z.int().nonnegative().optional() }),

@@ -167,6 +167,10 @@ export const ProxmoxOptions = z.strictObject({
 });
 export type ProxmoxOptions = z.infer<typeof ProxmoxOptions>;
 
+/** Whether how a container is is kept before it is changed: never, where its storage can, or else it is not changed. */
+export const SnapshotPolicy = z.enum(["none", "auto", "required"]);
+export type SnapshotPolicy = z.infer<typeof SnapshotPolicy>;
+
 /** `uid`, `uid:gid`, or names of the image's own `/etc/passwd` and `/etc/group`. */
 export const User = z.string().regex(/^[a-z_0-9][a-z0-9_.-]{0,63}(:[a-z_0-9][a-z0-9_.-]{0,63})?$/i);
 export const EnvironmentName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/);

@@ -1,7 +1,7 @@
 import type { Readable, Writable } from "node:stream";
 import type { Exit, Features, LogLine, ProcessInfo } from "../../shared/container.ts";
 import type { Drift } from "../../shared/drift.ts";
-import type { ContainerId, Digest } from "../../shared/ids.ts";
+import type { ContainerId, Digest, OperationId } from "../../shared/ids.ts";
 import type { Status } from "../../shared/oci.ts";
 import type { Params, Result } from "../../shared/protocol.ts";
 import type { BackendName, ContainerSpec } from "../../shared/spec.ts";
@@ -35,6 +35,8 @@ export type CreateOptions = {
   files: "new" | "kept";
   /** Its owner, where the backend keeps that beside the container. */
   fleet?: string | undefined;
+  /** How many may be made at once on one storage (1). */
+  storageParallel?: number | undefined;
   onStep: OnStep;
   signal: AbortSignal;
 };
@@ -143,6 +145,13 @@ export interface Backend {
   trimLog?(id: ContainerId): Promise<void>;
   /** Brings what can change in place to what the spec says. */
   update(spec: ContainerSpec, options: UpdateOptions): Promise<void>;
+  /**
+   * Keeps how it is now, under the operation that is to change it, for a person to go back to.
+   * @returns why it cannot; undefined when it is kept
+   */
+  snapshot?(id: ContainerId, operationId: OperationId): Promise<string | undefined>;
+  /** Removes the one of an operation; or where there is that, all others of ours. */
+  removeSnapshots?(id: ContainerId, which: { of: OperationId } | { otherThan: OperationId }): Promise<void>;
   pause(id: ContainerId): Promise<void>;
   resume(id: ContainerId): Promise<void>;
   ps(id: ContainerId): Promise<ProcessInfo[]>;

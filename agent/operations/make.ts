@@ -8,7 +8,11 @@ import type { Parts } from "./parts.ts";
 import { endBeforeRemoval, startAgain } from "./running.ts";
 import { requireSubject } from "./subject.ts";
 
-export type MakeOptions = ChangeOptions & { start?: boolean | undefined };
+export type MakeOptions = ChangeOptions & {
+  start?: boolean | undefined;
+  /** How many may be made at once on one storage of Proxmox's (1). */
+  storageParallel?: number | undefined;
+};
 
 export function createContainer(parts: Parts, spec: ContainerSpec, options: MakeOptions): Promise<Change> {
   const { id } = spec;
@@ -83,13 +87,13 @@ async function makeNew(
 async function make(
   { backends, records, now }: Parts,
   spec: ContainerSpec,
-  { operationId, fleet, start, signal }: MakeOptions,
+  { operationId, fleet, start, storageParallel, signal }: MakeOptions,
   attempt: Attempt,
 ): Promise<void> {
   const { id } = spec;
   const backend = requireBackend(backends, spec.runtime);
   const createdAt = now().toISOString();
-  await backend.create(spec, { files: "new", fleet, signal, onStep: attempt.step });
+  await backend.create(spec, { files: "new", fleet, storageParallel, signal, onStep: attempt.step });
   let startedAt: string | undefined;
   if (start === true) {
     await attempt.step("starting");

@@ -81,8 +81,12 @@ async function settle(intent: CutOff, parts: Parts, { signal }: Waiting): Promis
     case "adopt": // its mark tells the rest
       return isMade ? await done() : undone;
     case "update":
-      if (isMade) return await done();
+      if (isMade) {
+        await backend.removeSnapshots?.(id, { otherThan: operationId });
+        return await done();
+      }
       if (record !== undefined) await backend.update(record.spec, { isLive: !hasStopped });
+      await backend.removeSnapshots?.(id, { of: operationId });
       return undone;
     case "start": {
       if (live?.status === "creating") await backend.stopNow(id);

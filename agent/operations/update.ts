@@ -2,18 +2,23 @@ import type { Change } from "../../shared/container.ts";
 import { changedFields, shrinks } from "../../shared/costs.ts";
 import { withDrift } from "../../shared/drift.ts";
 import { NexcageError } from "../../shared/errors.ts";
-import { type ContainerSpec, specDigest } from "../../shared/spec.ts";
+import { type ContainerSpec, type SnapshotPolicy, specDigest } from "../../shared/spec.ts";
 import type { ChangeOptions } from "../runtime.ts";
-import { operate } from "./operate.ts";
+import { type Attempt, operate } from "./operate.ts";
 import type { Parts } from "./parts.ts";
 import { endLive } from "./running.ts";
-import { requireSubject } from "./subject.ts";
+import { requireSubject, type Subject } from "./subject.ts";
+
+export type UpdateOptions = ChangeOptions & {
+  /** Whether how it was is kept first, for a person to go back to (`none`). */
+  snapshot?: SnapshotPolicy | undefined;
+};
 
 /** Changes what can change while a container lives, by the table in shared/costs.ts. */
-export function updateContainer(parts: Parts, spec: ContainerSpec, options: ChangeOptions): Promise<Change> {
+export function updateContainer(parts: Parts, spec: ContainerSpec, options: UpdateOptions): Promise<Change> {
   const { id } = spec;
   return operate(parts, { kind: "update", id }, options, async (attempt) => {
-    const { inspector, records, now } = parts;
+    const { inspector, records, now, log } = parts;
     const subject = await requireSubject(parts, id, options);
     const { backend, before, record } = subject;
     if (record === undefined)
@@ -45,8 +50,15 @@ export function updateContainer(parts: Parts, spec: ContainerSpec, options: Chan
 
     await attempt.begin();
     const isLive = before.state.status !== "stopped";
-    await attempt.step("updating");
-    attempt.undo(() => backend.update(record.spec, { isLive, before: spec }));
+    let hasChanged = false;
+    attempt.undo(async () => {
+      // While it is not put back, a person may need the snapshot.
+      if (hasChanged) await backend.update(record.spec, { isLive, before: spec });
+      await backend.removeSnapshots?.(id, { of: options.operationId });
+    });
+    const without = await keepSnapshot(subject, options, attempt);
+    await attempt.step(without === undefined ? "updating" : `without a snapshot: ${without}`);
+    hasChanged = true;
     await backend.update(spec, { isLive, before: record.spec });
     const updated = { ...record, spec, digest: specDigest(spec), operationId: options.operationId };
     await attempt.step("recording");
@@ -59,6 +71,30 @@ export function updateContainer(parts: Parts, spec: ContainerSpec, options: Chan
       await backend.start(id);
       await records.write({ ...updated, startedAt: now().toISOString() });
     }
+    await backend
+      .removeSnapshots?.(id, { otherThan: options.operationId })
+      .catch((err: unknown) => log.warn({ err, containerId: id }, "could not remove an earlier snapshot"));
     return { changed: true, container: await inspector.settled(id) };
+  });
+}
+
+/**
+ * @returns why there is none, where there need not be one
+ * @throws {NexcageError} `REFUSED` where there must be one and cannot; nothing is changed then
+ */
+async function keepSnapshot(
+  { id, backend }: Subject,
+  { snapshot = "none", operationId }: UpdateOptions,
+  attempt: Attempt,
+): Promise<string | undefined> {
+  if (snapshot === "none") return undefined;
+  await attempt.step("taking a snapshot");
+  const reason =
+    backend.snapshot === undefined
+      ? `${backend.name} makes no snapshots`
+      : await backend.snapshot(id, operationId);
+  if (reason === undefined || snapshot === "auto") return reason;
+  throw new NexcageError("REFUSED", `container ${id} must have a snapshot first: ${reason}`, {
+    hint: "a storage that can (zfspool, lvmthin, btrfs, rbd) and no bind mounts; or say update: {snapshot: auto}",
   });
 }

@@ -36,6 +36,21 @@ export function lockFileWith(flock: Flock): LockFile {
   };
 }
 
+/** Takes one of so many locks, as soon as one is free. */
+export async function lockOneOf(
+  lockFile: LockFile,
+  path: string,
+  { count, signal }: { count: number; signal: AbortSignal },
+): Promise<Lock> {
+  for (;;) {
+    for (let number = 0; number < count; number++) {
+      const lock = await lockFile(number === 0 ? path : `${path}.${number}`, { wait: false, signal });
+      if (lock !== undefined) return lock;
+    }
+    await sleep(50, undefined, { signal });
+  }
+}
+
 /** False when who held it before has removed the file: what we locked is nobody's any more. */
 async function isStillAt(path: string, handle: FileHandle): Promise<boolean> {
   try {

@@ -87,7 +87,7 @@ async function send(
   agent: HostAgent,
   { fleet, newOperationId, emit, signal }: RunOptions,
 ): Promise<Observed | undefined> {
-  const { id, kind, spec } = change;
+  const { id, kind, spec, snapshot } = change;
   const operation = { operationId: newOperationId(), fleet };
   const request = { signal, onStep: (step: string) => emit({ kind: "change.step", change, step }) };
   switch (kind) {
@@ -96,13 +96,18 @@ async function send(
     case "update": {
       if (spec === undefined) throw new NexcageError("INTERNAL", `the plan has no spec for ${keyOf(change)}`);
       if (kind === "update") {
-        const { container } = await agent.request("container/update", { ...operation, spec }, request);
+        const { container } = await agent.request(
+          "container/update",
+          { ...operation, spec, snapshot },
+          request,
+        );
         if (change.start !== true) return container;
         const start = { operationId: newOperationId(), fleet, id };
         return (await agent.request("container/start", start, request)).container;
       }
-      return (await agent.request(`container/${kind}`, { ...operation, spec, start: true }, request))
-        .container;
+      const { storageParallel } = agent.host;
+      const make = { ...operation, spec, start: true, storageParallel };
+      return (await agent.request(`container/${kind}`, make, request)).container;
     }
     case "start":
     case "stop":

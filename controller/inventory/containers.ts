@@ -1,9 +1,9 @@
 import { nearestHint } from "../../shared/nearest.ts";
-import type { ContainerSpec } from "../../shared/spec.ts";
+import type { ContainerSpec, SnapshotPolicy } from "../../shared/spec.ts";
 import { reportContradictions } from "./contradictions.ts";
 import { defined, unlessEmpty } from "./defined.ts";
 import type { YamlDocument } from "./documents.ts";
-import { Container } from "./fleet-schema.ts";
+import { Container, type FleetFrame } from "./fleet-schema.ts";
 import { fillVariables, hasVariable } from "./interpolate.ts";
 import { expandPath } from "./local-path.ts";
 import type { Report } from "./mistakes.ts";
@@ -24,6 +24,7 @@ export type ContainerEntry = {
   where: Where;
   dependsOn: string[];
   protect: boolean;
+  snapshot: SnapshotPolicy;
   place: Place;
   /** What it is on this host, its variables filled in; undefined where that has mistakes, which are reported. */
   templateOn(host: Host): Template | undefined;
@@ -37,6 +38,7 @@ const Frame = Container.pick({
   placement: true,
   depends_on: true,
   protect: true,
+  update: true,
 });
 const frameWords: ReadonlySet<PropertyKey> = new Set([...Object.keys(Frame.shape), "runtime"]);
 
@@ -49,7 +51,15 @@ export function readContainer(
     home,
     report,
     volumes,
-  }: { document: YamlDocument; home: string; report: Report; volumes: Readonly<Record<string, unknown>> },
+    update,
+  }: {
+    document: YamlDocument;
+    home: string;
+    report: Report;
+    volumes: Readonly<Record<string, unknown>>;
+    /** What the fleet says of all its containers. */
+    update: FleetFrame["update"];
+  },
 ): ContainerEntry | undefined {
   const value = withDefinitions(written, volumes);
   const path = ["containers", name];
@@ -66,7 +76,8 @@ export function readContainer(
   const parsed = parseValue(Container, value, { ...at, ignore: (issue) => open.has(issue.join("\0")) });
   const frame = Frame.safeParse(value).data;
   if (frame === undefined || !isRecord(value)) return undefined;
-  reportContradictions(value, (word, message, hint) =>
+  const snapshot = frame.update?.snapshot ?? update?.snapshot ?? "none";
+  reportContradictions({ ...value, update: { snapshot } }, (word, message, hint) =>
     report(document.keyPlace([...path, ...word]), message, hint),
   );
 
@@ -87,6 +98,7 @@ export function readContainer(
     },
     dependsOn: [...new Set(frame.depends_on ?? [])],
     protect: frame.protect,
+    snapshot,
     place: document.keyPlace(path),
     templateOn: (host) =>
       variables.length === 0 ? fixed : filledIn(JSON.stringify(fillIn(value, [], { host, reportAt }))),

@@ -10,6 +10,12 @@ export function reportContradictions(value: Words, reportKey: ReportAt): void {
   reportSource(value, reportKey);
   reportForeign(value, reportKey);
   reportPlacement(value, reportKey);
+  if (runtimeOf(value) === "crun" && valueAt(value, ["update", "snapshot"]) === "required")
+    reportKey(
+      ["update", "snapshot"],
+      '"snapshot: required" needs "runtime: lxc"',
+      "crun makes no snapshots: say update: {snapshot: auto} or none",
+    );
 }
 
 /** Which words say where its files come from, and how a hint explains them. */

@@ -154,6 +154,24 @@ const aCommand = {
       : `${shown(input)} is not a command\nwrite a list of text, as in ["/bin/app", "--port", "8080"]`,
 };
 
+const Update = words(
+  "update",
+  {
+    snapshot: oneOf(["none", "auto", "required"])
+      .optional()
+      .describe(
+        "lxc: a snapshot before a container is changed in place (none); auto: where its storage can; required: else it is not changed.",
+      ),
+  },
+  {
+    id: "update",
+    later: [
+      ...["max_parallel", "stagger", "canary", "auto_promote", "min_healthy_time", "healthy_deadline"],
+      ...["progress_deadline", "auto_revert", "revert_scope", "order"],
+    ],
+  },
+);
+
 export const Container = words(
   "a container",
   {
@@ -227,9 +245,10 @@ export const Container = words(
       .optional()
       .describe("The containers that must be started first."),
     protect: Flag.default(false).describe("Never delete or replace it."),
+    update: Update.optional().describe("How it is changed, where that is not as the fleet says."),
   },
   {
-    later: ["image", "healthcheck", "restart", "secrets", "configs", "update", "hooks"],
+    later: ["image", "healthcheck", "restart", "secrets", "configs", "hooks"],
     instead: {
       deploy: "write replicas, mode, placement and resources directly into the container",
       entrypoint: 'write "command"',
@@ -257,6 +276,7 @@ const frame = {
   )
     .optional()
     .describe("What one apply may do at most."),
+  update: Update.optional().describe("How its containers are changed."),
   lock: words(
     "lock",
     { wait: Duration.optional().describe("How long to wait for another apply of this fleet (0s).") },
@@ -270,17 +290,7 @@ const frame = {
 };
 
 const fleetWords = {
-  later: [
-    "require_environment",
-    "update",
-    "registries",
-    "images",
-    "secrets",
-    "configs",
-    "networks",
-    "hooks",
-    "notify",
-  ],
+  later: ["require_environment", "registries", "images", "secrets", "configs", "networks", "hooks", "notify"],
   instead: { services: 'write "containers"' },
 };
 

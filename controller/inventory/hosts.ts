@@ -118,6 +118,7 @@ function makeHost(
     connection: settings.connection === "local" ? { kind: "local" } : { kind: "ssh", ...connection },
     become: settings.become ?? builtIn.become,
     agentPath: settings.agent?.path ?? builtIn["agent.path"],
+    storageParallel: settings.concurrency?.storage_parallel ?? builtIn["concurrency.storage_parallel"],
     hostParallel: settings.concurrency?.host_parallel ?? builtIn["concurrency.host_parallel"],
     commandTimeoutMs: settings.command_timeout ?? builtIn.command_timeout,
     groups,

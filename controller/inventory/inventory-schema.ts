@@ -22,6 +22,7 @@ export const builtIn = {
   "ssh.connect_timeout": 10_000,
   "agent.path": "/usr/bin/nexcage-agent",
   "concurrency.host_parallel": 8,
+  "concurrency.storage_parallel": 1,
   command_timeout: 60_000,
 } as const;
 
@@ -67,8 +68,13 @@ const Agent = words("agent", {
 
 const Concurrency = words(
   "concurrency",
-  { host_parallel: PositiveCount.optional().describe("Steps at once on one host (8).") },
-  { id: "concurrency", later: ["storage_parallel"] },
+  {
+    host_parallel: PositiveCount.optional().describe("Steps at once on one host (8)."),
+    storage_parallel: PositiveCount.optional().describe(
+      "lxc: containers made at once on one storage of a host (1).",
+    ),
+  },
+  { id: "concurrency" },
 );
 
 const Labels = z.record(LabelName, Text);

@@ -1,5 +1,5 @@
 import type { ContainerId } from "../../shared/ids.ts";
-import type { ContainerSpec } from "../../shared/spec.ts";
+import type { ContainerSpec, SnapshotPolicy } from "../../shared/spec.ts";
 
 /*
  * What the YAML files come to once they are read, parsed and resolved: plain data, all references
@@ -30,6 +30,8 @@ export type Host = {
   agentPath: string;
   /** Steps at once on this host. */
   hostParallel: number;
+  /** Containers made at once on one of its storages. */
+  storageParallel: number;
   /** How long the agent may take to answer a request that changes nothing. */
   commandTimeoutMs: number;
   /** Every group that it is in, also through `children`, sorted. */
@@ -60,6 +62,8 @@ export type Wanted = {
   placement: string;
   /** `protect: true`: never deleted or replaced. */
   protect: boolean;
+  /** Whether a snapshot is taken before it is changed in place; none where it is not said. */
+  snapshot?: SnapshotPolicy;
   place: Place;
 };
 

@@ -100,7 +100,8 @@ function resolveFleet(
   const volumes = isRecord(definitions) ? definitions : {};
   reportVolumes(volumes, named, { document, ...options });
   const entries = named.flatMap(
-    ([name, value]) => readContainer(name, value, { document, volumes, ...options }) ?? [],
+    ([name, value]) =>
+      readContainer(name, value, { document, volumes, update: frame?.update, ...options }) ?? [],
   );
   checkDependencies(entries, { names: named.map(([name]) => name), document, ...options });
   if (frame === undefined || inventory === undefined) return undefined;
@@ -167,7 +168,7 @@ function placeContainer(
 }
 
 function makeWanted(
-  { name, where, dependsOn, protect, place }: ContainerEntry,
+  { name, where, dependsOn, protect, snapshot, place }: ContainerEntry,
   { host, number, reason }: Placed,
   { template, report }: { template: Template; report: Report },
 ): Wanted[] {
@@ -177,7 +178,7 @@ function makeWanted(
     return [];
   }
   const spec = { ...template, id };
-  return [{ name, id, host, mode: where.mode, spec, dependsOn, placement: reason, protect, place }];
+  return [{ name, id, host, mode: where.mode, spec, dependsOn, placement: reason, protect, snapshot, place }];
 }
 
 function byHostThenId(a: Wanted, b: Wanted): number {

@@ -112,7 +112,7 @@ function planWanted(
 
 /** What one wanted container needs, given what is there under its id; `from` is a host that it leaves. */
 function changeFor(
-  { id, host, name, spec, placement, place, protect }: Desired,
+  { id, host, name, spec, placement, place, protect, snapshot = "none" }: Desired,
   there: Observed | undefined,
   { from }: { from: string | undefined },
 ): PlannedChange {
@@ -148,7 +148,8 @@ function changeFor(
   }
   const reason = `${listed(fields.map(wordOf))} ${isWanted ? "changed by hand" : "changed"}`;
   if (cost === "recreate") return { ...replace, reason, fields };
-  const update = { ...change, kind: "update", fields, spec } as const;
+  const before = snapshot === "none" || spec.runtime === "crun" ? {} : { snapshot };
+  const update = { ...change, ...before, kind: "update", fields, spec } as const;
   if (idle === undefined) return { ...update, reason, cost };
   return { ...update, reason: `${reason}, and it ${idle}`, start: true };
 }

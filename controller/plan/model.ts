@@ -1,6 +1,6 @@
 import type { Cost, FieldChange } from "../../shared/costs.ts";
 import type { ContainerId } from "../../shared/ids.ts";
-import type { ContainerSpec } from "../../shared/spec.ts";
+import type { ContainerSpec, SnapshotPolicy } from "../../shared/spec.ts";
 import type { Place } from "../inventory/model.ts";
 
 /** What is wanted of a container, all of it known. */
@@ -14,6 +14,7 @@ export type Desired = {
   dependsOn: string[];
   placement: string;
   protect: boolean;
+  snapshot?: SnapshotPolicy;
   place: Place;
 };
 
@@ -51,6 +52,8 @@ export type PlannedChange = {
   spec?: ContainerSpec | undefined;
   /** For an `update` of what does not run: start it afterwards. */
   start?: boolean | undefined;
+  /** For an `update`: whether a snapshot comes first. */
+  snapshot?: SnapshotPolicy | undefined;
   /** `protect: true`: this change destroys what must not be; the plan shows it, and is refused. */
   protect?: boolean | undefined;
   /** Names of the volumes whose files are lost with a container that is deleted. */

@@ -72,8 +72,8 @@ function textOf(event: FleetEvent, { verbose }: { verbose: boolean }): string | 
     case "change.started":
       return verbose ? `${keyOf(event.change)}: ${doing[event.change.kind]}` : undefined;
     case "change.step":
-      // Where it waits for somebody else, its user may be the one who can help.
-      return verbose || event.step.startsWith("waiting: ")
+      // Where it waits for somebody else, its user may be the one who can help; or goes on with less than was asked.
+      return verbose || /^(waiting|without a snapshot): /.test(event.step)
         ? `${keyOf(event.change)}: ${doing[event.change.kind]}: ${event.step}`
         : undefined;
     case "change.done": {

@@ -53,6 +53,7 @@ test("explain names the line that each value of a host comes from", (t) => {
     "become = none (built in)",
     "command_timeout = 60000 (built in)",
     "concurrency.host_parallel = 8 (built in)",
+    "concurrency.storage_parallel = 1 (built in)",
     "connection = ssh (built in)",
     "ssh.connect_timeout = 10000 (built in)",
     "ssh.host_key_checking = strict (built in)",

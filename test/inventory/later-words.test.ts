@@ -13,12 +13,10 @@ const refused: [name: string, text: string][] = [
     "restart: always",
     "secrets: [password]",
     "configs: [{source: a, target: /b}]",
-    "update: {canary: 1}",
     "hooks: {}",
   ].map((word): [string, string] => [word.replace(/:.*/s, ""), container(word)]),
   ...[
     "require_environment: true",
-    "update: {max_parallel: 1}",
     "registries: {}",
     "images: {}",
     "secrets: {}",
@@ -27,6 +25,8 @@ const refused: [name: string, text: string][] = [
     "notify: []",
   ].map((word): [string, string] => [word.replace(/:.*/s, ""), top(word)]),
   ["max_unavailable", top("limits: {max_unavailable: 1}")],
+  ["canary", container("update: {canary: 1}")],
+  ["max_parallel", top("update: {max_parallel: 1, snapshot: auto}")],
   ["ttl", top("lock: {ttl: 2m}")],
   ["defer", top("on_unreachable: defer")],
   ["vm", container("runtime: vm")],
@@ -36,7 +36,6 @@ const refused: [name: string, text: string][] = [
   ["healthy", container("depends_on: {api: {condition: healthy}}")],
   ["completed_successfully", container("depends_on: {api: {condition: completed_successfully}}")],
   ["clusters", inventory("pve1:", "clusters: {hel: {discover: pve1}}\n")],
-  ["storage_parallel", inventory("pve1: {concurrency: {storage_parallel: 1}}")],
   ["transport", inventory("pve1: {ssh: {transport: openssh}}")],
 ];
 for (const [index, [name, text]] of refused.entries())

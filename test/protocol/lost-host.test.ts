@@ -19,6 +19,7 @@ const pve1: Host = {
   become: "none",
   agentPath: "nexcage-agent",
   hostParallel: 4,
+  storageParallel: 1,
   commandTimeoutMs: 5_000,
   groups: [],
   labels: {},

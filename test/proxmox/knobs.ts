@@ -33,6 +33,9 @@ export type Stage =
   | "shutdown.waiting" // lxc-stop waits for init
   | "set.volume" // the volume is made, the conf is unchanged
   | "move.renamed" // the volume has its new name, both confs are unchanged
+  | "snapshot.prepared" // the section and `lock: snapshot` are there, no volume has one yet
+  | "snapshot.volumes" // each volume has one, the section is not complete
+  | "delsnapshot.prepared" // `lock: snapshot-delete`, all else is there
   | "destroy.early"
   | "destroy.volumes"; // the volumes are gone, the conf is unchanged
 

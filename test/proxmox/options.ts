@@ -62,6 +62,7 @@ export const confOptions: Readonly<Record<string, Schema>> = {
   rootfs: properties(formats.rootfs),
   parent: text,
   snaptime: text,
+  snapstate: text,
   netN: properties(formats.net),
   mpN: properties(formats.mountPoint),
   devN: properties(formats.device),
@@ -72,7 +73,7 @@ export const confOptions: Readonly<Record<string, Schema>> = {
 const counts: Record<string, number> = { net: 32, mp: 256, dev: 256, unused: 256 };
 
 /** Of the conf's options, those that neither create nor set takes. */
-const notGiven = new Set(["parent", "snaptime"]);
+const notGiven = new Set(["parent", "snaptime", "snapstate"]);
 /** Came with PVE 9.1. */
 const newOptions = new Set(["entrypoint", "env"]);
 

@@ -5,16 +5,7 @@ import { Failure, messageOf } from "./failure.ts";
 import { asksManager, requestState } from "./ha.ts";
 import { type Order, runTask } from "./tasks.ts";
 import type { Call, Verb } from "./verb.ts";
-import {
-  clone,
-  delsnapshot,
-  listsnapshot,
-  migrate,
-  moveVolume,
-  rollback,
-  snapshot,
-  template,
-} from "./verbs/copies.ts";
+import { clone, migrate, moveVolume, template } from "./verbs/copies.ts";
 import { create } from "./verbs/create.ts";
 import { destroy } from "./verbs/destroy.ts";
 import { console_, enter, exec } from "./verbs/exec.ts";
@@ -22,6 +13,7 @@ import { pull, push } from "./verbs/files.ts";
 import { reboot, resume, shutdown, start, stop, suspend } from "./verbs/power.ts";
 import { config, df, list, pending, status } from "./verbs/read.ts";
 import { set } from "./verbs/set.ts";
+import { delsnapshot, listsnapshot, rollback, snapshot } from "./verbs/snapshots.ts";
 import { unlock } from "./verbs/unlock.ts";
 import { fsck, fstrim, mount, rescan, resize, unmount } from "./verbs/volumes.ts";
 

@@ -1,4 +1,4 @@
-// Directory storages with raw images: what storage.cfg says, and the volumes on them.
+// Directory storages with raw images, and btrfs' that have snapshots besides: what storage.cfg says, and the volumes on them.
 import { spawnSync } from "node:child_process";
 import {
   existsSync,
@@ -146,9 +146,44 @@ export async function freeVolume(volid: string): Promise<void> {
   await withStorageLock(parseVolid(volid).storage, async () => {
     if (existsSync(path)) {
       rmSync(path, { recursive: true });
+      for (const file of snapshotsOf(path)) rmSync(file, { recursive: true });
       if (readDir(dirname(path)).length === 0) rmdirSync(dirname(path));
     } else process.stderr.write(`disk image '${path}' does not exist\n`);
   });
+}
+
+/** Raw images of a directory have no snapshots. */
+export function canSnapshot({ type }: Storage): boolean {
+  return type === "btrfs";
+}
+
+/** A btrfs subvolume's snapshot lies beside it; here it is a copy. */
+function snapshotPath(volid: string, name: string): string {
+  return `${volumePath(volid)}@${name}`;
+}
+
+function snapshotsOf(path: string): string[] {
+  return readDir(dirname(path))
+    .filter((name) => name.startsWith(`${basename(path)}@`))
+    .map((name) => `${dirname(path)}/${name}`);
+}
+
+export function snapshotVolume(volid: string, name: string): void {
+  copyVolume(volumePath(volid), snapshotPath(volid, name));
+}
+
+export function rollBackVolume(volid: string, name: string): void {
+  copyVolume(snapshotPath(volid, name), volumePath(volid));
+}
+
+export function removeVolumeSnapshot(volid: string, name: string): void {
+  rmSync(snapshotPath(volid, name), { recursive: true, force: true });
+}
+
+function copyVolume(from: string, to: string): void {
+  rmSync(to, { recursive: true, force: true });
+  const { status, stderr } = spawnSync("cp", ["-a", "--sparse=always", from, to], { encoding: "utf8" });
+  if (status !== 0) throw new Failure(stderr.trim());
 }
 
 export type Volume = {

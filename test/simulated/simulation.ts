@@ -165,6 +165,7 @@ function hostOf(name: string, { hostParallel }: { hostParallel: number }): Host 
     become: "none",
     agentPath: "nexcage-agent",
     hostParallel,
+    storageParallel: 1,
     commandTimeoutMs: 5_000,
     groups: [],
     labels: {},

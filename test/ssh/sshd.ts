@@ -196,6 +196,7 @@ export function sshHost(
     become,
     agentPath: "/usr/bin/nexcage-agent",
     hostParallel: 2,
+    storageParallel: 1,
     commandTimeoutMs: 60_000,
     groups: [],
     labels: {},

@@ -16,7 +16,7 @@ import { optionsOf } from "./options.ts";
  */
 
 /** Says nothing about what the container is, or is Proxmox's own to decide. */
-const meaningless = /^(arch|ostype|rootfs|unprivileged|lock|description|unused\d+)$/;
+const meaningless = /^(arch|ostype|rootfs|unprivileged|lock|parent|description|unused\d+)$/;
 
 /** What a new container's files would come from is not known of a guest: any will do here. */
 const anySource = { kind: "template", volume: "any:vztmpl/any" } as const;

@@ -1,13 +1,13 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { asNexcageError, hasCode, NexcageError } from "../../../shared/errors.ts";
-import type { ContainerId } from "../../../shared/ids.ts";
+import type { ContainerId, OperationId } from "../../../shared/ids.ts";
 import { rawLinesOf } from "../../../shared/raw-lines.ts";
 import { type ContainerSpec, defaultRootfsBytes } from "../../../shared/spec.ts";
 import type { Log } from "../../log.ts";
 import type { Paths } from "../../paths.ts";
 import { removeWhole, writeWhole } from "../../state/files.ts";
-import type { LockFile } from "../../state/lock.ts";
+import { type LockFile, lockOneOf } from "../../state/lock.ts";
 import type { CreateOptions } from "../backend.ts";
 import { carryVolumes, takeVolumesBack } from "./carry-volumes.ts";
 import { requireGuestPossible } from "./check.ts";
@@ -29,6 +29,8 @@ import { optionsOf, toArguments } from "./options.ts";
 import { pct } from "./pct.ts";
 import { linesOf, writeRawLines } from "./raw-lines.ts";
 import { untilReady } from "./ready.ts";
+import { removeSnapshots, takeSnapshot, type Which } from "./snapshots.ts";
+import { readStorages } from "./storages.ts";
 import { claimVmid, dropClaim, readClaim } from "./vmids.ts";
 
 /** How long pct may take: a create unpacks an archive and makes a file system. */
@@ -51,9 +53,10 @@ export class GuestChanges {
     const { signal, onStep, fleet } = createOptions;
     const { id } = spec;
     const facts = requireGuestPossible(spec, { aside: findGuest(id, { aside: true }), wasHere: false });
-    // One at a time on a storage: Proxmox's own lock on it times out where several want it.
+    // So few at a time on a storage, because Proxmox's own lock on it times out where many want it.
     const storageLock = join(paths.lock, `storage-${facts.storage}`);
-    await using _lock = await this.#options.lockFile(storageLock, { wait: true, signal });
+    const { storageParallel: count = 1 } = createOptions;
+    await using _lock = await lockOneOf(this.#options.lockFile, storageLock, { count, signal });
     const { aside, storage } = facts;
     const macs = aside === undefined ? new Map<string, string>() : macsOf(aside);
     const carried = aside === undefined ? new Map<string, string>() : volumesIn(aside.config);
@@ -120,6 +123,8 @@ export class GuestChanges {
     { aside, carried, storage }: { aside: Guest; carried: ReadonlyMap<string, string>; storage: string },
   ): Promise<void> {
     const run = (words: [string, number, ...string[]]) => this.run(words);
+    // Proxmox moves no volume that a snapshot has; what replaces is no longer what could go back to it.
+    await removeSnapshots(aside.vmid, "all", { run });
     const now = await carryVolumes(aside.vmid, vmid, { keys: carried.keys(), run });
     const guest = readGuest(vmid);
     if (guest?.mark === undefined)
@@ -178,6 +183,16 @@ export class GuestChanges {
       if (sizeOf(readGuest(vmid), key) !== bytes)
         throw new NexcageError("RUNTIME_FAILED", `pct resize ${vmid} ${key}: the size did not change`);
     }
+  }
+
+  /** @returns why it cannot have one */
+  async snapshot(guest: Guest, operationId: OperationId): Promise<string | undefined> {
+    const storages = readStorages(nodeName());
+    return await takeSnapshot(guest, operationId, { storages, run: (words) => this.run(words) });
+  }
+
+  async removeSnapshots(vmid: number, which: Which): Promise<void> {
+    await removeSnapshots(vmid, which, { run: (words) => this.run(words) });
   }
 
   async start(vmid: number): Promise<void> {

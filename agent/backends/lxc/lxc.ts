@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Features, LogLine, ProcessInfo } from "../../../shared/container.ts";
 import { NexcageError } from "../../../shared/errors.ts";
-import type { ContainerId } from "../../../shared/ids.ts";
+import type { ContainerId, OperationId } from "../../../shared/ids.ts";
 import type { Result } from "../../../shared/protocol.ts";
 import type { ContainerSpec } from "../../../shared/spec.ts";
 import type { ImageStore } from "../../images/store.ts";
@@ -270,7 +270,8 @@ export class LxcBackend implements Backend {
     const vmid = findGuest(id)?.vmid ?? readClaim(id, this.#options.paths);
     if (vmid === undefined) return;
     const hasEnded = (): boolean => workersOf(vmid).length === 0;
-    if (await waitUntil(hasEnded, { timeoutMs: leftoverTimeoutMs, signal })) return;
+    if (await waitUntil(hasEnded, { timeoutMs: leftoverTimeoutMs, signal }))
+      return await this.#guests.removeSnapshots(vmid, "half made");
     const tasks = workersOf(vmid).map(({ type, pid }) => `${type} (pid ${pid})`);
     throw new NexcageError("TIMED_OUT", `Proxmox is still at work on guest ${vmid}: ${tasks.join(", ")}`, {
       hint: "wait for it, or end it: see /var/log/pve/tasks/active",
@@ -295,6 +296,18 @@ export class LxcBackend implements Backend {
     if (before?.proxmox?.ha !== undefined || spec.proxmox?.ha !== undefined)
       await this.#guests.manage(spec, vmid);
     await this.#guests.writeRawLines(spec, vmid, { before });
+  }
+
+  async snapshot(id: ContainerId, operationId: OperationId): Promise<string | undefined> {
+    return await this.#guests.snapshot(this.#require(id), operationId);
+  }
+
+  async removeSnapshots(
+    id: ContainerId,
+    which: { of: OperationId } | { otherThan: OperationId },
+  ): Promise<void> {
+    const guest = findGuest(id);
+    if (guest !== undefined) await this.#guests.removeSnapshots(guest.vmid, which);
   }
 
   async pause(id: ContainerId): Promise<void> {

@@ -1,4 +1,4 @@
-// clone, template, migrate, move-volume, and snapshots, which a directory storage cannot make.
+// clone, template, migrate, move-volume.
 import { constants, copyFileSync, existsSync, mkdirSync, renameSync } from "node:fs";
 import { claimConf, readConf, requireFree, requireQuorum, requireUnlocked, writeConf } from "../cluster.ts";
 import { type Conf, emptySection } from "../conf.ts";
@@ -214,63 +214,14 @@ function requireMovable(call: Call): { source: Conf; destination: Conf } {
   for (const conf of [source, destination]) requireUnlocked(conf);
   if (destination.values.has(targetKey))
     throw new Failure(`Target volume key '${targetKey}' is already in use for container '${target}'`);
-  if (volumeOf(source, key).startsWith("/"))
+  const volume = volumeOf(source, key);
+  if ([...source.snapshots.values()].some((one) => mountPoints(one).some((point) => point.volume === volume)))
+    throw new Failure("Cannot move volume used by a snapshot to another container");
+  if (volume.startsWith("/"))
     throw new Failure("Cannot move a bindmount or device mount to another container");
   if (isRunning(vmid) && !key.startsWith("unused"))
     throw new Failure("Cannot move in-use volume while the source CT is running - detach or shutdown first");
   if (destination.values.get("protection") === "1")
     throw new Failure(`cannot assign a volume to target CT ${target} - protection mode enabled`);
   return { source, destination };
-}
-
-function refuseSnapshot({ vmid, positionals }: Call): never {
-  const conf = readConf(vmid);
-  requireUnlocked(conf);
-  const { snapname = "" } = positionals;
-  if (conf.snapshots.has(snapname)) throw new Failure(`snapshot name '${snapname}' already used`);
-  throw new Failure("snapshot feature is not available");
-}
-
-export const snapshot: Verb = {
-  grammar: guestGrammar("snapshot", {
-    positionals: { snapname: formats.snapshotName },
-    options: { description: text },
-  }),
-  run: async (call) => refuseSnapshot(call),
-};
-
-function snapshotVerb(name: string): Verb {
-  return {
-    grammar: guestGrammar(name, {
-      positionals: { snapname: formats.snapshotName },
-      options: { start: boolean, force: boolean },
-    }),
-    async run({ vmid, positionals }) {
-      requireUnlocked(readConf(vmid));
-      throw new Failure(`snapshot '${positionals.snapname}' does not exist`);
-    },
-  };
-}
-
-export const rollback = snapshotVerb("rollback");
-export const delsnapshot = snapshotVerb("delsnapshot");
-
-export const listsnapshot: Verb = {
-  grammar: guestGrammar("listsnapshot"),
-  async run({ vmid }) {
-    const { snapshots } = readConf(vmid);
-    const rows = [...snapshots].map(([name, { values, description }]) => ({
-      name,
-      when: localTime(Number(values.get("snaptime") ?? 0)),
-      what: description?.trim() ?? "no-description",
-    }));
-    [...rows, { name: "current", when: "", what: "You are here!" }].forEach(({ name, when, what }, depth) => {
-      process.stdout.write(`${`${" ".repeat(depth)}\`-> ${name}`.padEnd(32)}${when.padEnd(24)}${what}\n`);
-    });
-    return 0;
-  },
-};
-
-function localTime(seconds: number): string {
-  return new Date(seconds * 1000).toLocaleString("sv-SE");
 }
