@@ -232,3 +232,28 @@ test("a volume without a size, of crun, of half a MiB or that nobody mounts is r
     'fleet.yaml:14:91: "data" is not an absolute path · for a volume write "type: volume"',
   ]);
 });
+
+test("a snapshot before a change is the fleet's word where a container has none, and required needs lxc", (t) => {
+  const on = (update: string, ...containers: string[]) =>
+    read(inventory("pve1:") + fleet(containers.join("\n"), update));
+  const db = "db: {runtime: lxc, template: debian-13-standard}";
+  const web = "web: {runtime: lxc, template: debian-13-standard, update: {snapshot: none}}";
+  const { fleet: resolved, mistakes } = on("update: {snapshot: required}\n", db, web);
+  t.deepEqual(mistakes, []);
+  t.deepEqual(
+    resolved?.wanted.map(({ id, snapshot }) => [String(id), snapshot]),
+    [
+      ["db", "required"],
+      ["web", "none"],
+    ],
+  );
+  const crun = "app: {rootfs: ./r, command: [x]}";
+  t.deepEqual(on("update: {snapshot: auto}\n", crun).mistakes, []);
+  for (const [update, container, place] of [
+    ["update: {snapshot: required}\n", crun, "11:3"],
+    ["", "app: {rootfs: ./r, command: [x], update: {snapshot: required}}", "10:45"],
+  ] as const)
+    t.deepEqual(on(update, container).mistakes, [
+      `fleet.yaml:${place}: "snapshot: required" needs "runtime: lxc" · crun makes no snapshots: say update: {snapshot: auto} or none`,
+    ]);
+});

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { proxmoxTest } from "../e2e/host-test.ts";
+import { goOn, turnKnobs, waitForPause } from "../proxmox/nodes.ts";
 import { guest, makeProxmox, onHost } from "./bed.ts";
 
 proxmoxTest(
@@ -22,5 +23,35 @@ proxmoxTest(
     t.is(await onHost(bed, "ls /var/lib/nexcage/claims"), "");
     const again = await bed.nexcage("fleet", "plan", "--detailed-exitcode", ...files("fleet7"));
     t.is(again.exitCode, 0, again.stdout);
+  },
+);
+
+proxmoxTest(
+  "on one storage one container is made at a time, or as many as storage_parallel says",
+  async (t) => {
+    t.timeout(240_000);
+    await using bed = await makeProxmox();
+    const host = bed.host("pve1");
+    const claimed = async (): Promise<string> =>
+      await onHost(bed, "sleep 3; grep -l '^lock: create' /etc/pve/lxc/*.conf | wc -l");
+    for (const [storageParallel, atOnce] of [
+      [undefined, "1"],
+      [2, "2"],
+    ] as const) {
+      await bed.writeInventory(
+        {},
+        storageParallel === undefined ? {} : { concurrency: { storage_parallel: storageParallel } },
+      );
+      await bed.writeFleet({ db: guest({ replicas: 3 }) });
+      await turnKnobs(host, { pauseAt: ["create.volume"] });
+      const running = bed.start(["fleet", "apply"]);
+      await waitForPause(host, "create.volume");
+      t.is(await claimed(), atOnce);
+      await turnKnobs(host, {});
+      await goOn(host, "create.volume");
+      const { exitCode, stdout } = await running;
+      t.is(exitCode, 0, String(stdout));
+      t.is((await bed.nexcage("fleet", "delete", "*", "--yes")).exitCode, 0);
+    }
   },
 );
