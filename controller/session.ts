@@ -13,6 +13,7 @@ import {
   methods,
   notifications,
   type Params,
+  parametersSince,
   protocolVersion,
   type Result,
   sinceMinor,
@@ -207,7 +208,7 @@ export async function openSession(
     return {
       features,
       request: async (method, params, options) => {
-        requireMethod(method, features.protocol, host);
+        requireMethod({ method, params }, features.protocol, host);
         return await request(method, params, options);
       },
       openStream(sink) {
@@ -242,16 +243,26 @@ function requireTalk(theirs: string, host: string): void {
   );
 }
 
-/** An agent of an older minor does not know what came after it. */
-function requireMethod(method: Method, theirs: string, host: string): void {
-  const minor = sinceMinor[method] ?? 0;
-  if (Number(theirs.split(".")[1]) >= minor) return;
-  const [major] = protocolVersion.split(".");
-  throw new NexcageError(
-    "PROTOCOL_VERSION",
-    `the agent on ${host} speaks protocol ${theirs}, and ${method} came with ${major}.${minor}`,
-    { hint: `install the nexcage-agent ${version} there` },
-  );
+/** An agent of an older minor knows no method that came after it, and passes over a parameter that did. */
+function requireMethod(
+  { method, params }: { method: Method; params: object },
+  theirs: string,
+  host: string,
+): void {
+  const sent = Object.entries(params).flatMap(([key, value]) => (value === undefined ? [] : [key]));
+  const needed: [string, number][] = [
+    [method, sinceMinor[method] ?? 0],
+    ...sent.map((key): [string, number] => [`${key} of ${method}`, parametersSince[method]?.[key] ?? 0]),
+  ];
+  for (const [what, minor] of needed) {
+    if (Number(theirs.split(".")[1]) >= minor) continue;
+    const [major] = protocolVersion.split(".");
+    throw new NexcageError(
+      "PROTOCOL_VERSION",
+      `the agent on ${host} speaks protocol ${theirs}, and ${what} came with ${major}.${minor}`,
+      { hint: `install the nexcage-agent ${version} there` },
+    );
+  }
 }
 
 function parseResult<M extends Method>(method: M, answer: unknown, host: string): Result<M> {

@@ -14,7 +14,7 @@ import { ContainerSpec, EnvironmentName, EnvironmentValue, SnapshotPolicy, User 
 export const mark = "nexcage-agent serve: ready\n";
 
 /** `major.minor`: the same major talks; a newer minor only adds. */
-export const protocolVersion = "1.1";
+export const protocolVersion = "1.2";
 
 export const limits = {
   /** Refused by its header, before it is buffered. */
@@ -162,6 +162,12 @@ export const sinceMinor: Partial<Record<Method, number>> = {
   "container/pause": 1,
   "container/resume": 1,
 };
+
+/** Of a method's parameters, those without which it would be done otherwise than asked. */
+export const parametersSince: Partial<Record<Method, Record<string, number>>> = {
+  "container/update": { snapshot: 2 },
+};
+
 export type Params<M extends Method> = z.infer<(typeof methods)[M]["params"]>;
 export type Result<M extends Method> = z.infer<(typeof methods)[M]["result"]>;
 

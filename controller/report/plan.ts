@@ -31,6 +31,12 @@ const costWords = {
   recreate: "recreate: its files outside volumes are lost",
 } as const;
 
+const snapshotWords = {
+  none: undefined,
+  auto: "after a snapshot, where its storage can",
+  required: "after a snapshot, or not at all",
+} as const;
+
 /** A plan for people: host by host what is done, why, and what it costs; then what is left alone; then the sum. */
 export function planText(plan: Plan, { color }: { color: boolean }): string {
   const paint = (format: Color, text: string): string =>
@@ -67,11 +73,12 @@ function changeLines(
   change: PlannedChange,
   { idWidth, paint }: { idWidth: number; paint: (color: Color, text: string) => string },
 ): string[] {
-  const { kind, id, reason, placement, cost, protect, lost = [] } = change;
+  const { kind, id, reason, placement, cost, snapshot = "none", protect, lost = [] } = change;
   const { sign, color } = signs[kind];
   const why = [
     reason,
     cost && costWords[cost],
+    snapshotWords[snapshot],
     lost.length > 0 && `lost with it: ${counted(lost.length, "volume")} (${lost.join(", ")})`,
     kind === "create" && placement,
     protect === true && "protected: apply will refuse it",

@@ -3,6 +3,7 @@ import test, { type ExecutionContext } from "ava";
 import { type AgentChannel, openSession } from "../../controller/session.ts";
 import { ContainerId, OperationId } from "../../shared/ids.ts";
 import { limits, mark } from "../../shared/protocol.ts";
+import type { ContainerSpec } from "../../shared/spec.ts";
 
 const { signal } = new AbortController();
 
@@ -94,7 +95,7 @@ test("a frame over the limit is refused by its header", async (t) => {
 test("an agent of another major protocol is told with both versions and what to install", async (t) => {
   const { session } = openWith(t, `${sayHello("2.0")}; exec cat`);
   const error = await t.throwsAsync(session, { code: "PROTOCOL_VERSION" });
-  t.is(error?.message, "the agent on pve1 speaks protocol 2.0, this nexcage 1.1");
+  t.is(error?.message, "the agent on pve1 speaks protocol 2.0, this nexcage 1.2");
 });
 
 test("an agent of an older minor protocol is not asked for what came later, and told of", async (t) => {
@@ -104,6 +105,18 @@ test("an agent of an older minor protocol is not asked for what came later, and 
   await t.throwsAsync(opened.request("container/pause", pause, { signal }), {
     code: "PROTOCOL_VERSION",
     message: "the agent on pve1 speaks protocol 1.0, and container/pause came with 1.1",
+  });
+});
+
+test("a change that wants a snapshot first is not sent to an agent that would pass over the wish", async (t) => {
+  const { session } = openWith(t, `${sayHello("1.1")}; exec cat`);
+  await using opened = await session;
+  const id = ContainerId.parse("web");
+  const spec: ContainerSpec = { id, runtime: "lxc", source: { kind: "template", volume: "debian-13" } };
+  const update = { operationId: OperationId.parse("operation-1"), spec, snapshot: "required" } as const;
+  await t.throwsAsync(opened.request("container/update", update, { signal }), {
+    code: "PROTOCOL_VERSION",
+    message: "the agent on pve1 speaks protocol 1.1, and snapshot of container/update came with 1.2",
   });
 });
 

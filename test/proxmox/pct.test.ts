@@ -158,6 +158,7 @@ const refusals: [argv: string[], exit: number, stderr: string][] = [
   [["unlock", "100"], 255, "no lock found trying to remove any lock"],
   [["snapshot", "100", "s1"], 255, "snapshot feature is not available"],
   [["rollback", "100", "nosuch"], 255, "snapshot 'nosuch' does not exist"],
+  [["delsnapshot", "100", "nosuch"], 255, "snapshot 'nosuch' does not exist"],
   [["resize", "100", "rootfs", "1M"], 255, "unable to shrink disk size"],
   [["resize", "100", "rootfs", "102M"], 255, "disk is already at specified size"],
 ];

@@ -91,6 +91,26 @@ Plan: 2 to create, 1 to replace, 1 to update, 1 to start, 1 to delete, 1 refused
   );
 });
 
+test("a plan says on the line of an update that a snapshot comes first", (t) => {
+  const spec = { runtime: "lxc", source: { kind: "template", volume: "debian-13" } } as const;
+  const snapshots = plan({
+    desired: (["auto", "none", "required"] as const).map((snapshot) =>
+      desired(`${snapshot}@pve1`, { spec: { ...spec, hostname: "new" }, snapshot }),
+    ),
+    observed: hosts({ pve1: ["auto", "none", "required"].map((id) => observed(id, { spec })) }),
+  });
+  t.deepEqual(
+    planText(snapshots, { color: false })
+      .split("\n")
+      .filter((line) => line.includes(" update ")),
+    [
+      "    ~ update   auto      hostname changed · restart: it stops and starts again · after a snapshot, where its storage can",
+      "    ~ update   none      hostname changed · restart: it stops and starts again",
+      "    ~ update   required  hostname changed · restart: it stops and starts again · after a snapshot, or not at all",
+    ],
+  );
+});
+
 test("a plan without changes says that there is nothing to do", (t) => {
   const nothing = plan({ desired: [desired("web@pve1")], observed: hosts({ pve1: [observed("web")] }) });
   t.is(planText(nothing, { color: false }), "Nothing to do: 1 unchanged.\n");
