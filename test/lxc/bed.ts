@@ -25,17 +25,14 @@ export async function onHost(bed: Bed, script: string, name = "pve1"): Promise<s
 
 /** What there is of guests: their numbers, their volumes, what is mounted or looped of them. */
 export async function traces(bed: Bed): Promise<{ guests: string[]; volumes: string[]; loose: string[] }> {
-  const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
-  return {
-    guests: words(await onHost(bed, "pct list | tail -n +2 | cut -d' ' -f1")),
-    volumes: words(await onHost(bed, "find /var/lib/vz /var/lib/vz2 -name '*disk*'")),
-    loose: words(
-      await onHost(
-        bed,
-        "ls /var/lib/nexcage/claims 2>/dev/null; cut -d' ' -f2 /proc/mounts | grep /var/lib/lxc/",
-      ),
-    ),
-  };
+  const script = `ls /etc/pve/lxc | sed 's/^/guest /; s/.conf$//'
+find /var/lib/vz /var/lib/vz2 -name '*disk*' | sed 's/^/volume /'
+ls /var/lib/nexcage/claims 2>/dev/null | sed 's/^/loose /'
+cut -d' ' -f2 /proc/mounts | grep /var/lib/lxc/ | sed 's/^/loose /'`;
+  const lines = (await onHost(bed, script)).split("\n").map((line) => line.split(" "));
+  const named = (kind: string): string[] =>
+    lines.filter(([first]) => first === kind).map(([, name = ""]) => name);
+  return { guests: named("guest"), volumes: named("volume"), loose: named("loose") };
 }
 
 export async function requireNothingToDo(t: ExecutionContext, bed: Bed): Promise<void> {

@@ -1,6 +1,12 @@
+import test from "ava";
+import { lazy } from "../../agent/lazy.ts";
 import { proxmoxTest } from "../e2e/host-test.ts";
 import { goOn, killPaused, type Stage, turnKnobs, waitForPause } from "../proxmox/nodes.ts";
 import { guest, makeProxmox, onHost, requireNothingToDo, traces } from "./bed.ts";
+
+/* Each test ends with nothing of it left, so that one node is enough. */
+const haveProxmox = lazy(makeProxmox);
+test.after.always(() => haveProxmox[Symbol.asyncDispose]());
 
 /** Where pct was when it was killed, alone or with its worker; a worker alone goes on, or dies of what it prints. */
 const kills: { stage: Stage; who: "pct" | "both" }[] = [
@@ -17,7 +23,7 @@ for (const { stage, who } of kills) {
     `${killed} killed at ${stage}: the same apply finishes, with one guest and nothing beside it`,
     async (t) => {
       t.timeout(180_000);
-      await using bed = await makeProxmox();
+      const bed = await haveProxmox();
       const host = bed.host("pve1");
       await bed.writeFleet({ db: guest() });
       await turnKnobs(host, { pauseAt: [stage] });
@@ -43,7 +49,7 @@ proxmoxTest(
   "agent, pct and worker killed in the middle of a destroy: the same command finishes",
   async (t) => {
     t.timeout(180_000);
-    await using bed = await makeProxmox();
+    const bed = await haveProxmox();
     const host = bed.host("pve1");
     await bed.writeFleet({ db: guest() });
     t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);

@@ -3,7 +3,6 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { NexcageError } from "../../shared/errors.ts";
 import { type TestHost, whyNoHosts } from "../hosts/hosts.ts";
-import { waitFor } from "../hosts/wait.ts";
 import { type Knobs, pauseFile, type Stage } from "./knobs.ts";
 import { knobsFile } from "./paths.ts";
 
@@ -27,23 +26,28 @@ export async function turnKnobs(host: TestHost, knobs: Knobs): Promise<void> {
 /** Who waits at a stage that `pauseAt` names, as pids of the host. */
 export type Paused = { vmid: string; pct: number; worker: number };
 
-/** Waits until a worker has come to the stage. @throws {NexcageError} `TIMED_OUT` */
+/** Waits until a living worker has come to the stage. @throws {NexcageError} `TIMED_OUT` */
 export async function waitForPause(
   host: TestHost,
   stage: Stage,
-  { signal, timeoutMs = 30_000 }: { signal?: AbortSignal; timeoutMs?: number } = {},
+  { timeoutMs = 30_000 }: { timeoutMs?: number } = {},
 ): Promise<Paused> {
-  return await waitFor(
-    async () => {
-      const { exitCode, stdout } = await host.exec(["cat", pauseFile(stage)]);
-      if (exitCode !== 0 || stdout === "") return undefined;
-      const paused: Paused = JSON.parse(stdout);
-      // Who was killed there has left its note.
-      const { exitCode: isGone } = await host.exec(["test", "-d", `/proc/${paused.worker}`]);
-      return isGone === 0 ? paused : undefined;
+  // One program that looks, and not one a look; who was killed at this stage has left its note.
+  const script = `file=$1 end=$(($(date +%s%3N) + $2))
+until worker=$(sed -n 's/.*"worker":\\([0-9]*\\).*/\\1/p' "$file" 2>/dev/null) && [ -d "/proc/$worker" ] && [ "$worker" ]; do
+  [ "$(date +%s%3N)" -lt "$end" ] || exit 1
+  sleep 0.05
+done
+cat "$file"`;
+  const { exitCode, stdout } = await host.exec(
+    ["sh", "-c", script, "sh", pauseFile(stage), String(timeoutMs)],
+    {
+      timeoutMs: timeoutMs + 10_000,
     },
-    { what: `stage ${stage} on ${host.name}`, timeoutMs, signal },
   );
+  if (exitCode !== 0)
+    throw new NexcageError("TIMED_OUT", `stage ${stage} on ${host.name}: not within ${timeoutMs} ms`);
+  return JSON.parse(stdout);
 }
 
 /** Lets what waits at the stage go on. */
