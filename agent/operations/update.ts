@@ -64,7 +64,9 @@ export function updateContainer(parts: Parts, spec: ContainerSpec, options: Upda
     await attempt.step("recording");
     await records.write(updated);
     attempt.stands();
-    if (before.state.status === "running" && changes.some(({ cost }) => cost === "restart")) {
+    // One that is paused too: what a guest's next start is to bring would else wait there, told by nobody.
+    const { status } = before.state;
+    if ((status === "running" || status === "paused") && changes.some(({ cost }) => cost === "restart")) {
       await attempt.step("stopping");
       await endLive(subject, options);
       await attempt.step("starting");

@@ -147,10 +147,12 @@ function changeFor(
     };
   }
   const reason = `${listed(fields.map(wordOf))} ${isWanted ? "changed by hand" : "changed"}`;
-  if (cost === "recreate") return { ...replace, reason, fields };
+  const resumed =
+    there.state.status === "paused" ? `${reason}, and it is paused: afterwards it runs` : reason;
+  if (cost === "recreate") return { ...replace, reason: resumed, fields };
   const before = snapshot === "none" || spec.runtime === "crun" ? {} : { snapshot };
   const update = { ...change, ...before, kind: "update", fields, spec } as const;
-  if (idle === undefined) return { ...update, reason, cost };
+  if (idle === undefined) return { ...update, reason: cost === "restart" ? resumed : reason, cost };
   return { ...update, reason: `${reason}, and it ${idle}`, start: true };
 }
 

@@ -1,7 +1,7 @@
 import { OciState } from "../../shared/oci.ts";
 import { proxmoxTest } from "../e2e/host-test.ts";
 import { goOn, killPaused, turnKnobs, waitForPause } from "../proxmox/nodes.ts";
-import { guest, makeProxmox, onHost } from "./bed.ts";
+import { guest, makeProxmox, onHost, requireNothingToDo } from "./bed.ts";
 
 proxmoxTest("a guest restarts with what was pending, is paused and goes on", async (t) => {
   t.timeout(240_000);
@@ -45,3 +45,35 @@ proxmoxTest("a guest restarts with what was pending, is paused and goes on", asy
   t.is(third.status, "running");
   t.not(third.pid, second.pid);
 });
+
+proxmoxTest(
+  "a paused guest stays so when it changes in place; what takes a restart resumes it, and leaves nothing pending",
+  async (t) => {
+    t.timeout(240_000);
+    await using bed = await makeProxmox();
+    await bed.writeFleet({ db: guest({ resources: { memory: "64m" } }) });
+    t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
+    const state = async () => OciState.parse(JSON.parse((await bed.nexcage("fleet", "state", "db")).stdout));
+    const { pid } = await state();
+    t.is((await bed.nexcage("fleet", "pause", "db")).exitCode, 0);
+
+    await bed.writeFleet({ db: guest({ resources: { memory: "96m" } }) });
+    const hot = await bed.nexcage("fleet", "apply");
+    t.is(hot.exitCode, 0, hot.stdout + hot.stderr);
+    t.like(await state(), { status: "paused", pid });
+
+    await bed.writeFleet({ db: guest({ resources: { memory: "96m" }, hostname: "other" }) });
+    t.regex(
+      (await bed.nexcage("fleet", "plan")).stdout,
+      /hostname changed, and it is paused: afterwards it runs/,
+    );
+    const applied = await bed.nexcage("fleet", "apply");
+    t.is(applied.exitCode, 0, applied.stdout + applied.stderr);
+    const now = await state();
+    t.is(now.status, "running");
+    t.not(now.pid, pid);
+    t.notRegex(await onHost(bed, "cat /etc/pve/lxc/100.conf"), /pve:pending/);
+    t.is(await onHost(bed, "pct exec 100 -- hostname"), "other");
+    await requireNothingToDo(t, bed);
+  },
+);

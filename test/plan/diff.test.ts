@@ -15,6 +15,8 @@ function plan(input: Partial<PlanInput>) {
   });
 }
 
+const lxc = { runtime: "lxc", source: { kind: "template", volume: "debian-13" } } as const;
+
 const cases: { title: string; wanted: Desired[]; there: Record<string, Observed[]>; plan: string[] }[] = [
   {
     title: "what is not there is created",
@@ -78,6 +80,21 @@ const cases: { title: string; wanted: Desired[]; there: Record<string, Observed[
     wanted: [desired("web@pve1")],
     there: { pve1: [observed("web", { status: "paused" })] },
     plan: ["keep web@pve1: is paused"],
+  },
+  {
+    title:
+      "what is paused stays so when it changes in place, and a change that ends it says that it runs afterwards",
+    wanted: [
+      desired("hot@pve1", { spec: { ...lxc, resources: { cpus: 2 } } }),
+      desired("new@pve1", { spec: { ...lxc, readOnly: true } }),
+      desired("restart@pve1", { spec: { ...lxc, hostname: "x" } }),
+    ],
+    there: { pve1: ["hot", "new", "restart"].map((id) => observed(id, { status: "paused", spec: lxc })) },
+    plan: [
+      "update hot@pve1: resources.cpus changed",
+      "replace new@pve1: read_only changed, and it is paused: afterwards it runs",
+      "update restart@pve1: hostname changed, and it is paused: afterwards it runs",
+    ],
   },
   {
     title: "what was never finished, or made from nobody knows what, is replaced",
