@@ -58,6 +58,8 @@ function pathsBelow({ run, lib, log, lock }: Roots) {
     claims: join(lib, "claims"),
     journals: join(lib, "journal"),
     images: join(lib, "images"),
+    /** Root file systems of bundles, as archives for pct. */
+    templates: join(lib, "templates"),
     uploads: join(lib, "uploads"),
     logFile: (id: string) => join(log, `${id}.log`),
     /** What a Proxmox container writes on its console, as LXC keeps it. */

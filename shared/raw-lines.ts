@@ -56,11 +56,30 @@ function capability(name: string): string {
 function tmpfsEntry(mount: Mount): string[] {
   if (mount.type !== "tmpfs") return [];
   const { target, sizeBytes, mode } = mount;
-  const inside = target.slice(1).replaceAll("\\", "\\134").replaceAll(" ", "\\040").replaceAll("\t", "\\011");
   const options = [
     ...(sizeBytes === undefined ? [] : [`size=${sizeBytes}`]),
     ...(mode === undefined ? [] : [`mode=${mode.toString(8)}`]),
     "create=dir",
   ];
-  return [`tmpfs ${inside} tmpfs ${options.join(",")} 0 0`];
+  return [mountEntry({ source: "tmpfs", target, type: "tmpfs", options }).value];
+}
+
+/** A mount as a line of LXC's, in the form of fstab(5). Pure. */
+export function mountEntry({
+  source,
+  target,
+  type,
+  options,
+}: {
+  source: string;
+  target: string;
+  type: string;
+  options: readonly string[];
+}): RawLine {
+  const words = [escaped(source), escaped(target.slice(1)), type, options.join(","), "0 0"];
+  return { key: "lxc.mount.entry", value: words.join(" ") };
+}
+
+function escaped(path: string): string {
+  return path.replaceAll("\\", "\\134").replaceAll(" ", "\\040").replaceAll("\t", "\\011");
 }

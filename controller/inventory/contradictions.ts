@@ -65,11 +65,6 @@ function reportSource(value: Words, reportKey: ReportAt): void {
 
 /** Words that only one runtime can hold, with what the others' users can do. */
 const ofOneRuntime: { runtime: BackendName; path: Path; hint: string }[] = [
-  {
-    runtime: "crun",
-    path: ["bundle"],
-    hint: 'a bundle becomes a Proxmox container in a later version; now: "template" or "rootfs"',
-  },
   { runtime: "crun", path: ["cap_add"], hint: 'LXC can take capabilities away ("cap_drop"), and give none' },
   { runtime: "lxc", path: ["template"], hint: 'here: "rootfs" or "bundle"' },
   { runtime: "lxc", path: ["networks"], hint: "a crun container shares its host's network" },

@@ -178,9 +178,7 @@ export const Container = words(
     runtime: oneOf(["crun", "lxc"], { later: ["vm"] })
       .default("crun")
       .describe("What runs it: crun, an OCI container; lxc, a container of Proxmox's."),
-    bundle: PathOnHost.optional().describe(
-      "crun: an OCI bundle that is on the host, the path of its folder.",
-    ),
+    bundle: PathOnHost.optional().describe("An OCI bundle that is on the host, the path of its folder."),
     template: Template.optional().describe(
       "lxc: a template of the host's storages: by name, as in debian-13-standard, the newest; or by volume, as in local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst.",
     ),

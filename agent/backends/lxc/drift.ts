@@ -7,6 +7,7 @@ import { changesOf } from "./changes-of.ts";
 import { fieldsOf } from "./guest-spec.ts";
 import { type Guest, macsOf } from "./guests.ts";
 import { fieldOfOption } from "./options.ts";
+import { lineName } from "./raw-lines.ts";
 
 /**
  * The fields of a guest's spec that its configuration does not say any more: those that an update would tell pct.
@@ -36,11 +37,11 @@ function optionFields(spec: ContainerSpec, guest: Guest): SpecField[] {
 }
 
 function rawFields(spec: ContainerSpec, { config }: Guest): SpecField[] {
-  const wanted = Map.groupBy(rawLinesOf(spec), ({ key }) => key);
-  return [...wanted].flatMap(([key, lines]) => {
-    const found = config.raw.filter((line) => line.key === key).map(({ value }) => value);
+  const wanted = Map.groupBy(rawLinesOf(spec), lineName);
+  return [...wanted].flatMap(([name, lines]) => {
+    const found = config.raw.filter((line) => lineName(line) === name).map(({ value }) => value);
     const isSame = found.length === lines.length && lines.every(({ value }, index) => found[index] === value);
-    return isSame ? [] : (fieldOfRawKey(key) ?? []);
+    return isSame ? [] : lines.slice(0, 1).flatMap(({ key }) => fieldOfRawKey(key) ?? []);
   });
 }
 

@@ -32,6 +32,7 @@ import { untilReady } from "./ready.ts";
 import { removeSnapshots, takeSnapshot, type Which } from "./snapshots.ts";
 import { readStorages } from "./storages.ts";
 import { claimVmid, dropClaim, readClaim } from "./vmids.ts";
+import type { Whole } from "./whole.ts";
 
 /** How long pct may take: a create unpacks an archive and makes a file system. */
 const timeouts = { create: 900_000, change: 120_000 } as const;
@@ -43,12 +44,18 @@ export class GuestChanges {
     this.#options = options;
   }
 
-  /** @param archive what it is made from, where it is no template of Proxmox's */
+  /**
+   * @param wanted the spec that it is of, as its mark says
+   * @param whole all that is said of it
+   * @param archive what it is made from, where it is no template of Proxmox's
+   */
   async create(
-    spec: ContainerSpec,
+    wanted: ContainerSpec,
+    whole: Whole,
     archive: string | undefined,
     createOptions: CreateOptions,
   ): Promise<void> {
+    const { spec } = whole;
     const { paths, log } = this.#options;
     const { signal, onStep, fleet } = createOptions;
     const { id } = spec;
@@ -62,7 +69,7 @@ export class GuestChanges {
     const carried = aside === undefined ? new Map<string, string>() : volumesIn(aside.config);
     const { set: mounts, volumes } = mountChanges(spec, { now: comingFrom(aside, carried), storage });
     const fresh = new Map([...mounts].filter(([key, value]) => !carried.has(key) && !isOld(value)));
-    const mark = markOf(spec, { fleet, node: nodeName(), volumes });
+    const mark = markOf(wanted, { fleet, node: nodeName(), volumes });
     const options = optionsOf(spec, { macs });
     if (carried.size > 0) options.delete("protection"); // Proxmox gives no volume to what it protects
     await using keys = await keysFile(spec, paths);
@@ -73,7 +80,7 @@ export class GuestChanges {
       ...["--description", formatMark(mark)],
       ...["--rootfs", spec.readOnly === true ? `${rootfs},ro=1` : rootfs],
       ...["--unprivileged", spec.proxmox?.unprivileged === false ? "0" : "1"],
-      ...(spec.source.kind === "image" ? ["--ostype", "unmanaged"] : []),
+      ...(spec.source.kind !== "template" ? ["--ostype", "unmanaged"] : []),
       ...(spec.proxmox?.pool === undefined ? [] : ["--pool", spec.proxmox.pool]),
       ...(keys.path === undefined ? [] : ["--ssh-public-keys", keys.path]),
     ];
@@ -85,7 +92,7 @@ export class GuestChanges {
         await pct(["create", vmid, ...words], { log, signal, timeoutMs: timeouts.create });
         if (aside !== undefined && carried.size > 0)
           await this.#carry(spec, vmid, { aside, carried, storage });
-        await this.writeRawLines(spec, vmid, { before: undefined });
+        await this.writeRawLines(whole, vmid, { before: undefined });
         if (spec.proxmox?.ha !== undefined) await this.manage(spec, vmid);
         await dropClaim(id, paths);
         return;
@@ -159,14 +166,10 @@ export class GuestChanges {
     await this.run(["set", vmid, ...toArguments(set), ...removal]);
   }
 
-  async writeRawLines(
-    spec: ContainerSpec,
-    vmid: number,
-    { before }: { before: ContainerSpec | undefined },
-  ): Promise<void> {
+  async writeRawLines(whole: Whole, vmid: number, { before }: { before: Whole | undefined }): Promise<void> {
     const { paths, lockFile } = this.#options;
-    const lines = linesOf(spec, { consoleLog: paths.consoleLog(spec.id) });
-    const replaced = before === undefined ? [] : rawLinesOf(before);
+    const lines = linesOf(whole, { consoleLog: paths.consoleLog(whole.spec.id) });
+    const replaced = before === undefined ? [] : [...rawLinesOf(before.spec), ...before.lines];
     await writeRawLines(vmid, { lines, before: replaced }, { lockFile, signal: AbortSignal.timeout(30_000) });
   }
 

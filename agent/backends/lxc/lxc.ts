@@ -1,6 +1,6 @@
 import { existsSync, statSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import type { Features, LogLine, ProcessInfo } from "../../../shared/container.ts";
 import { NexcageError } from "../../../shared/errors.ts";
 import type { ContainerId, OperationId } from "../../../shared/ids.ts";
@@ -23,6 +23,7 @@ import type {
 } from "../backend.ts";
 import { processesOf } from "../processes.ts";
 import { waitUntil } from "../wait-until.ts";
+import { bundleArchive, removeBundleArchives } from "./bundle-archive.ts";
 import { changesOf } from "./changes-of.ts";
 import { readNode, requireGuestPossible, requireNoMaintenance, requireQuorum } from "./check.ts";
 import {
@@ -54,7 +55,7 @@ import {
 } from "./guests.ts";
 import { readHaResource } from "./ha.ts";
 import { commandsInside, endingSignals, killInside, sendToAll, tryInTurn } from "./kill.ts";
-import { keptOf, markOf, withMark } from "./mark.ts";
+import { bundlesOf, keptOf, markOf, withMark } from "./mark.ts";
 import { volumesIn } from "./mount-points.ts";
 import { optionsOf } from "./options.ts";
 import { workersOf } from "./pct.ts";
@@ -63,6 +64,7 @@ import { readStorages, readTemplates } from "./storages.ts";
 import { templateArchive } from "./template-archive.ts";
 import { downloadTemplate } from "./template-download.ts";
 import { readClaim } from "./vmids.ts";
+import { type Whole, wholeOf } from "./whole.ts";
 
 export type LxcOptions = {
   paths: Paths;
@@ -136,7 +138,8 @@ export class LxcBackend implements Backend {
   async check(spec: ContainerSpec, { wasHere }: { wasHere: boolean }): Promise<void> {
     const { available, reason = "" } = await this.features();
     if (!available) throw new NexcageError("BACKEND_UNAVAILABLE", reason);
-    requireGuestPossible(spec, { aside: findGuest(spec.id), wasHere });
+    const { spec: whole } = await wholeOf(spec);
+    requireGuestPossible(whole, { aside: findGuest(spec.id), wasHere });
     if (spec.source.kind === "image") await (await this.#options.images()).rootfs(spec.source.digest);
   }
 
@@ -150,8 +153,22 @@ export class LxcBackend implements Backend {
     await this.#guests.removeHalfMade(spec.id);
     const { paths } = this.#options;
     await downloadTemplate(spec, { ...this.#options, ...options, lockFolder: paths.lock });
-    const archive = await this.#archive(spec, options);
-    await this.#guests.create(spec, archive, options);
+    const whole = await wholeOf(spec);
+    const { replaced } = whole;
+    if (replaced.length > 0)
+      this.#options.log.warn(
+        { containerId: spec.id, fields: replaced },
+        "Proxmox has its own in place of what the bundle says",
+      );
+    for (;;) {
+      const archive = await this.#archive(whole, options);
+      try {
+        return await this.#guests.create(spec, whole, archive, options);
+      } catch (error) {
+        // Of a bundle's the last container may just have gone, and the archive with it.
+        if (archive === undefined || existsSync(archive)) throw error;
+      }
+    }
   }
 
   async start(id: ContainerId): Promise<void> {
@@ -247,6 +264,8 @@ export class LxcBackend implements Backend {
     for (const guest of [findGuest(id), findGuest(id, { aside: true })])
       if (guest !== undefined) await this.#guests.destroy(guest.vmid);
     await removeConsole(this.#consoleLog(id));
+    const bundles = bundlesOf(readGuests());
+    if (bundles !== undefined) await removeBundleArchives(this.#options.paths.templates, { kept: bundles });
   }
 
   describe(vmids: readonly number[]): Result<"container/describe"> {
@@ -263,7 +282,7 @@ export class LxcBackend implements Backend {
     const description = withMark(guest.config.description, mark);
     const tags = optionsOf(spec).get("tags") ?? "";
     await this.#guests.run(["set", vmid, "--description", description, "--tags", tags]);
-    await this.#guests.writeRawLines(spec, vmid, { before: undefined });
+    await this.#guests.writeRawLines({ spec, lines: [], replaced: [] }, vmid, { before: undefined });
   }
 
   async settle(id: ContainerId, { signal }: Waiting): Promise<void> {
@@ -284,10 +303,14 @@ export class LxcBackend implements Backend {
     await trimConsole(this.#consoleLog(id));
   }
 
-  async update(spec: ContainerSpec, { before }: UpdateOptions): Promise<void> {
+  async update(spec: ContainerSpec, { before: last }: UpdateOptions): Promise<void> {
     const guest = this.#require(spec.id);
     const { vmid, config } = guest;
-    const { set, remove, grow, volumes } = changesOf(spec, guest, { before });
+    // Where it is not known how far an update has come, its mark is what it began with.
+    const before = last ?? (guest.mark === undefined ? undefined : keptOf(guest.mark, config)?.spec);
+    const whole = await wholeOf(spec);
+    const wholeBefore = before === undefined ? undefined : await wholeOf(before);
+    const { set, remove, grow, volumes } = changesOf(whole.spec, guest, { before: wholeBefore?.spec });
     const mark = markOf(spec, { fleet: guest.mark?.fleet, node: nodeName(), volumes });
     set.set("description", withMark(config.description, mark));
     await this.#guests.set(vmid, { set, remove });
@@ -295,7 +318,7 @@ export class LxcBackend implements Backend {
     // Who put it under HA without saying so here keeps it there.
     if (before?.proxmox?.ha !== undefined || spec.proxmox?.ha !== undefined)
       await this.#guests.manage(spec, vmid);
-    await this.#guests.writeRawLines(spec, vmid, { before });
+    await this.#guests.writeRawLines(whole, vmid, { before: wholeBefore });
   }
 
   async snapshot(id: ContainerId, operationId: OperationId): Promise<string | undefined> {
@@ -366,13 +389,15 @@ export class LxcBackend implements Backend {
     return this.#options.paths.consoleLog(id);
   }
 
-  async #archive({ source }: ContainerSpec, { signal }: Waiting): Promise<string | undefined> {
-    if (source.kind === "template") return undefined; // looked up when the guest is made
-    if (source.kind === "bundle")
-      throw new NexcageError("SPEC_REFUSED", "bundle: lxc makes no container from a bundle");
+  async #archive({ spec: { source }, root }: Whole, { signal }: Waiting): Promise<string | undefined> {
     const { paths, lockFile } = this.#options;
+    const options = { lockFolder: paths.lock, lockFile, signal };
+    if (source.kind === "bundle" && root !== undefined)
+      return await bundleArchive({ bundle: source.path, root }, { ...options, folder: paths.templates });
+    if (source.kind !== "image") return undefined; // looked up when the guest is made
     const images = await this.#options.images();
     const rootfs = await images.rootfs(source.digest);
-    return await templateArchive(rootfs, { lockFolder: paths.lock, lockFile, signal });
+    // Beside the image's files, and removed with them.
+    return await templateArchive({ rootfs, archive: join(dirname(rootfs), "template.tar.zst") }, options);
   }
 }

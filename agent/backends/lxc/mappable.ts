@@ -11,8 +11,6 @@ export function requireMappable(spec: ContainerSpec): void {
   const refuse = (field: string, reason: string, hint: string): never => {
     throw new NexcageError("SPEC_REFUSED", `${field}: ${reason}`, { hint });
   };
-  if (spec.source.kind === "bundle")
-    refuse("bundle", "lxc makes no container from a bundle", "name a rootfs or a template");
   if (spec.capAdd !== undefined)
     refuse("cap_add", "LXC adds no capabilities", "leave out cap_drop for those that are dropped");
   if (spec.user !== undefined && !/^\d+(:\d+)?$/.test(spec.user))

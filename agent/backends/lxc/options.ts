@@ -20,7 +20,12 @@ type Row = {
 };
 
 const rows: Row[] = [
-  { option: "hostname", field: "hostname", write: ({ id, hostname }) => hostname ?? hostnameOf(id) },
+  {
+    option: "hostname",
+    field: "hostname",
+    // A bundle's own, where its spec has none (whole.ts).
+    write: ({ id, hostname, source }) => hostname ?? (source.kind === "bundle" ? undefined : hostnameOf(id)),
+  },
   {
     option: "memory",
     field: "resources.memoryBytes",
@@ -87,7 +92,7 @@ export function optionsOf(
     const value = write(spec);
     if (value !== undefined) options.set(option, value);
   }
-  const isHostManaged = spec.source.kind === "image"; // it has no init that would configure them
+  const isHostManaged = spec.source.kind !== "template"; // it has no init that would configure them
   spec.networks?.forEach((network, index) => {
     options.set(`net${index}`, networkOption(network, { mac: macs.get(network.name), isHostManaged }));
   });

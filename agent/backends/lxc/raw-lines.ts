@@ -10,8 +10,18 @@ import { configFile, readGuest } from "./guests.ts";
 const consoleKey = "lxc.console.logfile";
 
 /**
+ * What a line is about: its key, and where a guest may have several of a key that each are for themselves, which
+ * variable, or where it is mounted. Pure.
+ */
+export function lineName({ key, value }: RawLine): string {
+  if (key === "lxc.environment.runtime") return `${key} ${value.split("=")[0]}`;
+  if (key === "lxc.mount.entry") return `${key} /${value.split(/\s+/)[1]}`;
+  return key;
+}
+
+/**
  * A configuration's text with these lines in place of those that `before` had, below what is said of the guest
- * now. Lines of a key that a spec says are replaced; others belong to who wrote them. Pure.
+ * now. What a spec says is replaced; other lines belong to who wrote them. Pure.
  */
 export function withRawLines(
   text: string,
@@ -21,17 +31,22 @@ export function withRawLines(
   const sections = text.search(/^\[/m);
   const current = sections < 0 ? text : text.slice(0, sections);
   const rest = sections < 0 ? "" : text.slice(sections);
-  const ours = new Set([consoleKey, ...lines.map(({ key }) => key), ...before.map(({ key }) => key)]);
-  const kept = current
-    .split("\n")
-    .filter((line) => line !== "" && !ours.has(/^(lxc\.[a-z0-9_.]+)\s*[:=]/.exec(line)?.[1] ?? ""));
+  const ours = new Set([consoleKey, ...[...lines, ...before].map(lineName)]);
+  const isOurs = (line: string): boolean => {
+    const [, key, value] = /^(lxc\.[a-z0-9_.]+)\s*[:=]\s*(.*)$/.exec(line) ?? [];
+    return key !== undefined && value !== undefined && ours.has(lineName({ key, value }));
+  };
+  const kept = current.split("\n").filter((line) => line !== "" && !isOurs(line));
   const own = lines.map(({ key, value }) => `${key}: ${value}`);
   return `${[...kept, ...own].join("\n")}\n${rest === "" ? "" : `\n${rest}`}`;
 }
 
 /** The lines of a container, its console's log included. Pure. */
-export function linesOf(spec: ContainerSpec, { consoleLog }: { consoleLog: string }): RawLine[] {
-  return [...rawLinesOf(spec), { key: consoleKey, value: consoleLog }];
+export function linesOf(
+  { spec, lines }: { spec: ContainerSpec; lines: readonly RawLine[] },
+  { consoleLog }: { consoleLog: string },
+): RawLine[] {
+  return [...lines, ...rawLinesOf(spec), { key: consoleKey, value: consoleLog }];
 }
 
 /**
