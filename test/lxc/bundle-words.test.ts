@@ -33,7 +33,7 @@ const mapped: { says: Parameters<typeof wordsOf>[0]; fields?: object; lines?: st
     lines: ["lxc.init.groups: 7 8"],
   },
   {
-    says: { process: { rlimits: [{ type: "RLIMIT_CORE", soft: 0, hard: 18446744073709551615 }] } },
+    says: { process: { rlimits: [{ type: "RLIMIT_CORE", soft: 0, hard: 2 ** 64 }] } },
     lines: ["lxc.prlimit.core: 0:unlimited"],
   },
   { says: { process: { capabilities: { bounding: [] } } }, fields: { capDrop: ["ALL"] } },
