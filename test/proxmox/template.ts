@@ -1,6 +1,7 @@
 // Templates: unpacked, and looked at for architecture and distribution (the recorded facts, "create").
 import { existsSync, lstatSync, openSync, readFileSync, readlinkSync } from "node:fs";
 import { Failure, Interrupted } from "./failure.ts";
+import { type Image, isOciArchive, unpackOci } from "./oci.ts";
 import { quote, runAnyway } from "./run.ts";
 import { parseVolid, requireStorage, volumePath } from "./storage.ts";
 import { idOffset } from "./volumes.ts";
@@ -20,14 +21,20 @@ export function templatePath(template: string): string {
 
 export type UnpackOptions = { template: string; root: string; unprivileged: boolean; signal: AbortSignal };
 
-/** Unpacks as the container's root would, in its user namespace. @throws {Failure} */
-export async function unpackTemplate({ template, root, unprivileged, signal }: UnpackOptions): Promise<void> {
+/** Unpacks as the container's root would, in its user namespace; of an OCI archive what it says. @throws {Failure} */
+export async function unpackTemplate({
+  template,
+  root,
+  unprivileged,
+  signal,
+}: UnpackOptions): Promise<Image | undefined> {
   const archive = templatePath(template);
   if (!existsSync(archive))
     throw new Failure(
       template.startsWith("/") ? `can't find file '${archive}'` : `volume '${template}' does not exist`,
     );
-  process.stdout.write(`extracting archive '${archive}'\n`);
+  const isOci = isOciArchive(archive);
+  if (!isOci) process.stdout.write(`extracting archive '${archive}'\n`);
   const compression = /\.zst$/.test(archive)
     ? ["--zstd"]
     : /\.gz$/.test(archive)
@@ -35,7 +42,7 @@ export async function unpackTemplate({ template, root, unprivileged, signal }: U
       : /\.xz$/.test(archive)
         ? ["-J"]
         : [];
-  const tar = [
+  const tarWords = [
     ...[
       "tar",
       "xpf",
@@ -51,10 +58,16 @@ export async function unpackTemplate({ template, root, unprivileged, signal }: U
     ...["--warning=no-file-ignored", "--warning=no-xattr-write", "-C", root, "--exclude=./dev/*"],
   ];
   const map = ["-m", `u:0:${idOffset}:65536`, "-m", `g:0:${idOffset}:65536`, "--"];
-  const [program = "tar", ...args] = unprivileged ? ["lxc-usernsexec", ...map, ...tar] : tar;
+  const unpack = unprivileged ? ["lxc-usernsexec", ...map, ...tarWords] : tarWords;
+  if (isOci) {
+    const tar = unpack.filter((word) => word !== "--totals");
+    return await unpackOci(archive, { root, tar, signal });
+  }
+  const [program = "tar", ...args] = unpack;
   const { code } = await runAnyway(program, args, { stdin: openSync(archive, "r"), signal });
   if (signal.aborted) throw new Interrupted(`command '${quote([program, ...args])}'`);
   if (code !== 0) throw new Failure(`command '${quote([program, ...args])}' failed: exit code ${code}`);
+  return undefined;
 }
 
 /** From the ELF header of /bin/sh. */

@@ -90,6 +90,7 @@ export class GuestChanges {
       await onStep("creating");
       try {
         await pct(["create", vmid, ...words], { log, signal, timeoutMs: timeouts.create });
+        await this.#setEntrypoint(vmid, options.get("entrypoint"));
         if (aside !== undefined && carried.size > 0)
           await this.#carry(spec, vmid, { aside, carried, storage });
         await this.writeRawLines(whole, vmid, { before: undefined });
@@ -107,6 +108,12 @@ export class GuestChanges {
         taken.add(vmid); // somebody was faster: their guest, not ours
       }
     }
+  }
+
+  /** An OCI archive's own has been put in place of what create was asked for. */
+  async #setEntrypoint(vmid: number, wanted: string | undefined): Promise<void> {
+    if (wanted === undefined || readGuest(vmid)?.config.values.get("entrypoint") === wanted) return;
+    await this.run(["set", vmid, "--entrypoint", wanted]);
   }
 
   /** What is half made, or made and not taken over; never the guest that it was to replace. */

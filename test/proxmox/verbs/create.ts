@@ -8,6 +8,7 @@ import { reach, readKnobs } from "../knobs.ts";
 import { guestLockFile, withFileLock } from "../locks.ts";
 import { startContainer } from "../lxc.ts";
 import { completeNet } from "../networks.ts";
+import { takeImage } from "../oci.ts";
 import { createOptions, settableSchema } from "../options.ts";
 import { pve, rootfsDir } from "../paths.ts";
 import { freeVolume, volumePath } from "../storage.ts";
@@ -188,7 +189,9 @@ async function makeVolumes(
 async function fill({ vmid, positionals, options }: Call, conf: Conf, signal: AbortSignal): Promise<void> {
   const root = rootfsDir(vmid);
   const unprivileged = conf.values.get("unprivileged") === "1";
-  await unpackTemplate({ template: positionals.ostemplate ?? "", root, unprivileged, signal });
+  const template = positionals.ostemplate ?? "";
+  const image = await unpackTemplate({ template, root, unprivileged, signal });
+  if (image !== undefined) takeImage(conf, image, root);
   if (!options.has("arch")) {
     const arch = detectArchitecture(root);
     conf.values.set("arch", arch);
