@@ -69,7 +69,7 @@ proxmoxTest(
 
     await onHost(bed, `pct exec 100 -- sh -c 'echo after >/file'; pct rollback 100 ${second} --start 1`);
     t.is(await onHost(bed, "pct exec 100 -- cat /file"), "between");
-    t.notRegex((await conf(bed)).split("[")[0] ?? "", /hostname: other/);
+    t.notRegex((await conf(bed)).split(/^\[/m)[0] ?? "", /hostname: other/);
     await bed.writeFleet({ db: db("96m") });
     const back = await bed.nexcage("fleet", "apply");
     t.is(back.exitCode, 0, back.stdout + back.stderr);
@@ -134,7 +134,7 @@ proxmoxTest("a change that fails leaves no snapshot of its own, and the earlier 
   const failed = await bed.nexcage("fleet", "apply");
   t.is(failed.exitCode, 1, failed.stdout + failed.stderr);
   t.deepEqual(await snapshotsOf(bed), earlier);
-  t.regex((await conf(bed)).split("[")[0] ?? "", /^memory: 96$/m);
+  t.regex((await conf(bed)).split(/^\[/m)[0] ?? "", /^memory: 96$/m);
 });
 
 proxmoxTest(
