@@ -56,6 +56,8 @@ function pathsBelow({ run, lib, log, lock }: Roots) {
     exit: (id: string) => join(lib, "exits", `${id}.json`),
     /** Numbers of Proxmox's that containers are being made under. */
     claims: join(lib, "claims"),
+    /** What guests of Proxmox's had before a change that makes volumes. */
+    volumeClaims: join(lib, "volume-claims"),
     journals: join(lib, "journal"),
     images: join(lib, "images"),
     /** Root file systems of bundles, as archives for pct. */

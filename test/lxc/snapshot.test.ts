@@ -1,7 +1,7 @@
 import type { Bed } from "../e2e/bed.ts";
 import { proxmoxTest } from "../e2e/host-test.ts";
-import { goOn, killPaused, type Stage, turnKnobs, waitForPause } from "../proxmox/nodes.ts";
-import { guest, makeProxmox, onHost, requireNothingToDo, small, traces } from "./bed.ts";
+import { type Stage, turnKnobs } from "../proxmox/nodes.ts";
+import { cutOff, guest, makeProxmox, onHost, requireNothingToDo, small, traces } from "./bed.ts";
 
 /* A snapshot before a container is changed in place, on a storage that has such. */
 
@@ -165,7 +165,6 @@ for (const stage of kills)
     async (t) => {
       t.timeout(240_000);
       await using bed = await makeBtrfs();
-      const host = bed.host("pve1");
       await bed.writeFleet({ db: db("64m") });
       t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
       await bed.writeFleet({ db: db("96m") });
@@ -173,16 +172,8 @@ for (const stage of kills)
       const [earlier] = await snapshotsOf(bed);
 
       await bed.writeFleet({ db: db("128m", stage === "set.volume" ? { volumes: [volume] } : {}) });
-      await turnKnobs(host, { pauseAt: [stage] });
-      const running = bed.start(["fleet", "apply"]);
-      const paused = await waitForPause(host, stage);
-      await turnKnobs(host, {});
-      await host.exec(["pkill", "-KILL", "-f", "serve --stdio"]);
-      // `set` is no task: pct itself waits there.
-      if (stage === "set.volume") await host.exec(["kill", "-KILL", String(paused.worker)]);
-      else await killPaused(host, paused, "both");
-      await goOn(host, stage);
-      const { exitCode, stdout, stderr } = await running;
+      const who = stage === "set.volume" ? "itself" : "both"; // `set` is no task
+      const { exitCode, stdout, stderr } = await cutOff(bed, stage, who, "fleet", "apply");
       t.is(exitCode, 0, `${stdout}${stderr}`);
       const left = await snapshotsOf(bed);
       t.is(left.length, 1, left.join());

@@ -55,9 +55,11 @@ export async function goOn(host: TestHost, stage: Stage): Promise<void> {
   await must(host, ["rm", "-f", pauseFile(stage)]);
 }
 
-/** SIGKILL to pct alone, or to it and its worker's group, as the recorded facts tell them apart. */
-export async function killPaused(host: TestHost, paused: Paused, who: "pct" | "both"): Promise<void> {
-  const targets = who === "both" ? [paused.pct, -paused.worker] : [paused.pct];
+/** Who is killed: pct, it and its worker's group, as the recorded facts tell them apart, or who does a verb without a task. */
+export type Killed = "pct" | "both" | "itself";
+
+export async function killPaused(host: TestHost, paused: Paused, who: Killed): Promise<void> {
+  const targets = { pct: [paused.pct], both: [paused.pct, -paused.worker], itself: [paused.worker] }[who];
   await must(host, ["kill", "-s", "KILL", "--", ...targets.map(String)]);
 }
 

@@ -11,6 +11,7 @@ import { type LockFile, lockOneOf } from "../../state/lock.ts";
 import type { CreateOptions } from "../backend.ts";
 import { carryVolumes, takeVolumesBack } from "./carry-volumes.ts";
 import { requireGuestPossible } from "./check.ts";
+import { claimVolumes, dropVolumeClaim, freeUnnamed, storageOfFresh } from "./fresh-volumes.ts";
 import { parseProperties } from "./guest-config.ts";
 import {
   findGuest,
@@ -153,7 +154,7 @@ export class GuestChanges {
     const mark = { ...guest.mark, volumes: changes.volumes, carried: now };
     const set = new Map([...changes.set, ["description", withMark(guest.config.description, mark)]]);
     if (spec.proxmox?.protection === true) set.set("protection", "1");
-    await this.set(vmid, { set, remove: changes.remove });
+    await this.set({ id: spec.id, vmid }, { set, remove: changes.remove });
     await this.grow(vmid, changes.grow);
   }
 
@@ -164,13 +165,29 @@ export class GuestChanges {
     if (args !== undefined) await haManager(args, { log: this.#options.log });
   }
 
-  /** `pct set`, with what is taken away. */
+  /** `pct set`, with what is taken away; a volume that it made and did not come to name is freed. */
   async set(
-    vmid: number,
+    { id, vmid }: { id: ContainerId; vmid: number },
     { set, remove }: { set: ReadonlyMap<string, string>; remove: string[] },
   ): Promise<void> {
+    await this.freeUnnamed(id);
+    const storages = new Set([...set.values()].flatMap((value) => storageOfFresh(value) ?? []));
+    if (storages.size > 0) await claimVolumes({ id, vmid }, storages, this.#options);
     const removal = remove.length === 0 ? [] : ["--delete", remove.join(",")];
-    await this.run(["set", vmid, ...toArguments(set), ...removal]);
+    try {
+      await this.run(["set", vmid, ...toArguments(set), ...removal]);
+    } catch (error) {
+      await this.freeUnnamed(id).catch((err: unknown) =>
+        this.#options.log.error({ err, containerId: id }, "could not clean up"),
+      );
+      throw error;
+    }
+    if (storages.size > 0) dropVolumeClaim(id, this.#options.paths);
+  }
+
+  /** Of a `set` that was cut off. */
+  async freeUnnamed(id: ContainerId): Promise<void> {
+    await freeUnnamed(id, this.#options);
   }
 
   async writeRawLines(whole: Whole, vmid: number, { before }: { before: Whole | undefined }): Promise<void> {
@@ -299,7 +316,7 @@ function comingFrom(aside: Guest | undefined, carried: ReadonlyMap<string, strin
 
 /** A volume that is there already: neither a folder of the host nor `STORAGE:GIB`. */
 function isOld(value: string): boolean {
-  return !/^(\/|[^:,]+:[\d.]+,)/.test(value);
+  return !value.startsWith("/") && storageOfFresh(value) === undefined;
 }
 
 /** A file of the keys that are to be its root's, for pct, which takes no text; gone again afterwards. */

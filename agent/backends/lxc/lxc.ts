@@ -261,6 +261,7 @@ export class LxcBackend implements Backend {
 
   async delete(id: ContainerId): Promise<void> {
     await this.#guests.removeHalfMade(id);
+    await this.#guests.freeUnnamed(id);
     for (const guest of [findGuest(id), findGuest(id, { aside: true })])
       if (guest !== undefined) await this.#guests.destroy(guest.vmid);
     await removeConsole(this.#consoleLog(id));
@@ -289,8 +290,10 @@ export class LxcBackend implements Backend {
     const vmid = findGuest(id)?.vmid ?? readClaim(id, this.#options.paths);
     if (vmid === undefined) return;
     const hasEnded = (): boolean => workersOf(vmid).length === 0;
-    if (await waitUntil(hasEnded, { timeoutMs: leftoverTimeoutMs, signal }))
+    if (await waitUntil(hasEnded, { timeoutMs: leftoverTimeoutMs, signal })) {
+      await this.#guests.freeUnnamed(id);
       return await this.#guests.removeSnapshots(vmid, "half made");
+    }
     const tasks = workersOf(vmid).map(({ type, pid }) => `${type} (pid ${pid})`);
     throw new NexcageError("TIMED_OUT", `Proxmox is still at work on guest ${vmid}: ${tasks.join(", ")}`, {
       hint: "wait for it, or end it: see /var/log/pve/tasks/active",
@@ -313,7 +316,7 @@ export class LxcBackend implements Backend {
     const { set, remove, grow, volumes } = changesOf(whole.spec, guest, { before: wholeBefore?.spec });
     const mark = markOf(spec, { fleet: guest.mark?.fleet, node: nodeName(), volumes });
     set.set("description", withMark(config.description, mark));
-    await this.#guests.set(vmid, { set, remove });
+    await this.#guests.set({ id: spec.id, vmid }, { set, remove });
     await this.#guests.grow(vmid, grow);
     // Who put it under HA without saying so here keeps it there.
     if (before?.proxmox?.ha !== undefined || spec.proxmox?.ha !== undefined)

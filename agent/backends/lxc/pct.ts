@@ -50,7 +50,7 @@ async function runOnce([verb, vmid, ...rest]: [string, number, ...string[]], opt
 
 /** Runs a program of Proxmox's to its end, whatever that is. @throws {NexcageError} `BACKEND_UNAVAILABLE` */
 export async function runProgram(
-  program: "pct" | "ha-manager" | "pveam",
+  program: "pct" | "pvesm" | "ha-manager" | "pveam",
   args: string[],
   options: PctOptions,
 ) {
