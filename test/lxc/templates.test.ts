@@ -1,6 +1,6 @@
 import type { Bed } from "../e2e/bed.ts";
 import { proxmoxTest } from "../e2e/host-test.ts";
-import { busyboxTemplate } from "../proxmox/nodes.ts";
+import { busyboxTemplate, turnKnobs } from "../proxmox/nodes.ts";
 import { guest, makeProxmox, onHost, requireNothingToDo, small, traces } from "./bed.ts";
 
 const cache = "/var/lib/vz/template/cache";
@@ -56,6 +56,7 @@ proxmoxTest(
     const plan = await bed.nexcage("fleet", "plan");
     t.is(plan.stdout.match(/downloads template busybox-2 to storage local \(pveam\)\n/g)?.length, 2);
     t.is(await onHost(bed, "cat /run/pveam-calls 2>/dev/null"), "", "who looks runs no program");
+    await turnKnobs(bed.host("pve1"), { delayMs: 300 }); // a step is told once it lasts
     const apply = await bed.nexcage("fleet", "apply", "--verbose");
     t.is(apply.exitCode, 0, apply.stdout + apply.stderr);
     t.regex(apply.stderr, /downloading busybox-2_2\.0-1_amd64\.tar\.zst/);

@@ -178,21 +178,37 @@ export const rollback: Verb = {
   },
 };
 
+type Listed = { name: string; parent: string | undefined; seconds: number; what: string };
+
+/** Each below its parent, the younger ones later (pve-guest-common, `PVE::GuestHelpers`, `print_snapshot_tree`). */
+function tree(level: readonly Listed[], all: readonly Listed[], depth: number): string {
+  return [...level]
+    .sort((a, b) => a.seconds - b.seconds)
+    .map(({ name, seconds, what }) => {
+      const when = seconds === Infinity ? "" : localTime(seconds);
+      const line = `${`${" ".repeat(depth)}\`-> ${name}`.padEnd(32)}${when.padEnd(24)}${what}\n`;
+      const children = all.filter(({ parent }) => parent === name);
+      return line + tree(children, all, depth + 1);
+    })
+    .join("");
+}
+
 export const listsnapshot: Verb = {
   grammar: guestGrammar("listsnapshot"),
   async run({ vmid }) {
-    const { snapshots } = readConf(vmid);
-    const rows = [...snapshots]
-      .map(([name, { values, description }]) => ({
+    const { snapshots, values } = readConf(vmid);
+    const all: Listed[] = [
+      ...[...snapshots].map(([name, section]) => ({
         name,
-        seconds: Number(values.get("snaptime") ?? 0),
-        what: description?.trim() ?? "no-description",
-      }))
-      .sort((a, b) => a.seconds - b.seconds)
-      .map(({ seconds, ...row }) => ({ ...row, when: localTime(seconds) }));
-    [...rows, { name: "current", when: "", what: "You are here!" }].forEach(({ name, when, what }, depth) => {
-      process.stdout.write(`${`${" ".repeat(depth)}\`-> ${name}`.padEnd(32)}${when.padEnd(24)}${what}\n`);
-    });
+        parent: section.values.get("parent"),
+        seconds: Number(section.values.get("snaptime") ?? 0),
+        what: section.description?.trim() ?? "no-description",
+      })),
+      { name: "current", parent: values.get("parent"), seconds: Infinity, what: "You are here!" },
+    ];
+    const names = new Set(all.map(({ name }) => name));
+    const roots = all.filter(({ parent = "" }) => !names.has(parent));
+    process.stdout.write(tree(roots, all, 0));
     return 0;
   },
 };
