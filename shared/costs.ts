@@ -125,8 +125,16 @@ export function dearest(changes: FieldChange[]): Cost | undefined {
   return order.find((cost) => changes.some((change) => change.cost === cost));
 }
 
-/** Proxmox mounts something more, and grows a volume, while the container runs; what else changes waits for its start. */
-function costOfMounts({ mounts: before = [] }: ContainerSpec, { mounts: after = [] }: ContainerSpec): Cost {
+/**
+ * Proxmox mounts something more, and grows a volume, while the container runs; what else changes waits for its
+ * start. Where a root that is read-only has to mount something is made with it.
+ */
+function costOfMounts(
+  { mounts: before = [] }: ContainerSpec,
+  { mounts: after = [], readOnly }: ContainerSpec,
+): Cost {
+  const targets = new Set(before.map(({ target }) => target));
+  if (readOnly === true && after.some(({ target }) => !targets.has(target))) return "recreate";
   const withoutSize = (mount: Mount): string =>
     canonicalJson(mount.type === "volume" ? { ...mount, sizeBytes: undefined } : mount);
   const [old, now] = [before.map(withoutSize), after.map(withoutSize)];

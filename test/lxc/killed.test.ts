@@ -125,6 +125,20 @@ proxmoxTest("a volume that cannot be mounted where it was made is not left behin
   await requireDeleted(t);
 });
 
+proxmoxTest(
+  `${killed.itself} killed when a read-only root has its folders made: nothing stays mounted`,
+  async (t) => {
+    t.timeout(180_000);
+    const bed = await haveProxmox();
+    await apply(t, { volumes, read_only: true });
+    const more = [...volumes, { type: "bind", source: "/srv", target: "/srv" }];
+    await bed.writeFleet({ db: guest({ volumes: more, read_only: true }) });
+    const ended = await cutOff(bed, "mount.mounted", "itself", "fleet", "apply", "--yes");
+    await requireWhole(t, ended, { volumes: 2 });
+    await requireDeleted(t);
+  },
+);
+
 const destroys: [Stage, Killed][] = [
   ["destroy.early", "both"],
   ["destroy.volumes", "both"],

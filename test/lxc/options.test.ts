@@ -75,3 +75,27 @@ proxmoxTest(
     t.is(await onHost(bed, "pct list"), "");
   },
 );
+
+proxmoxTest("a read-only root has its mounts made with it, and another one means a new root", async (t) => {
+  t.timeout(180_000);
+  await using bed = await makeProxmox();
+  const volumes = [{ type: "volume", source: "data", target: "/data", size: "64m" }];
+  await bed.writeFleet({ db: guest({ read_only: true, volumes, tmpfs: ["/scratch"] }) });
+  t.regex((await bed.nexcage("fleet", "apply")).stdout, /Read-only file system .*\/scratch"/, "LXC's reason");
+  await bed.writeFleet({ db: guest({ read_only: true, volumes, tmpfs: ["/tmp"] }) });
+  const made = await bed.nexcage("fleet", "apply");
+  t.is(made.exitCode, 0, made.stdout + made.stderr);
+  await onHost(bed, "pct exec 100 -- touch /data/kept /tmp/file");
+  t.regex(await onHost(bed, "pct exec 100 -- touch /file"), /Read-only file system/);
+  await requireNothingToDo(t, bed);
+
+  const more = [...volumes, { type: "bind", source: "/srv", target: "/srv" }];
+  await bed.writeFleet({ db: guest({ read_only: true, volumes: more, tmpfs: ["/tmp"] }) });
+  const plan = await bed.nexcage("fleet", "plan");
+  t.regex(plan.stdout, /replace +db .*volumes changed · recreate/);
+  const replaced = await bed.nexcage("fleet", "apply", "--yes");
+  t.is(replaced.exitCode, 0, replaced.stdout + replaced.stderr);
+  t.regex(await onHost(bed, "pct exec 101 -- mount"), / on \/srv /);
+  t.is(await onHost(bed, "pct exec 101 -- ls /data/kept"), "/data/kept");
+  await requireNothingToDo(t, bed);
+});

@@ -32,6 +32,7 @@ export type Stage =
   | "stop.stopped" // LXC has stopped it, the task has not ended
   | "shutdown.waiting" // lxc-stop waits for init
   | "set.volume" // the volume is made, the conf is unchanged
+  | "mount.mounted" // all is mounted, `lock: mounted` is there
   | "move.renamed" // the volume has its new name, both confs are unchanged
   | "snapshot.prepared" // the section and `lock: snapshot` are there, no volume has one yet
   | "snapshot.volumes" // each volume has one, the section is not complete

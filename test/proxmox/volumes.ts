@@ -88,15 +88,24 @@ async function formatImage(path: string, owner: number): Promise<void> {
   process.stdout.write(lines.map((line) => `${line}\n`).join(""));
 }
 
-/** Mounts everything on /var/lib/lxc/VMID/rootfs. @throws {Failure} `directory '/x' does not exist` */
-export async function mountVolumes(vmid: string, conf: Section): Promise<void> {
+/**
+ * Mounts everything on /var/lib/lxc/VMID/rootfs.
+ * @param options `ignoreReadOnly` to fill it: what is missing is made (pve-container, `PVE::LXC`, `mount_all`)
+ * @throws {Failure} `directory '/x' does not exist`
+ */
+export async function mountVolumes(
+  vmid: string,
+  conf: Section,
+  { ignoreReadOnly = false } = {},
+): Promise<void> {
   const root = rootfsDir(vmid);
   const owner = rootId(conf);
   mkdirSync(root, { recursive: true });
   for (const point of mountPoints(conf)) {
     const target = `${root}${point.path === "/" ? "" : point.path}`;
     makeFolders(root, point.path, owner);
-    await mountOne(point, target);
+    const properties = ignoreReadOnly ? { ...point.properties, ro: "0" } : point.properties;
+    await mountOne({ ...point, properties }, target);
   }
 }
 

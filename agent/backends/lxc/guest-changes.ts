@@ -37,6 +37,10 @@ import type { Whole } from "./whole.ts";
 
 /** How long pct may take: a create unpacks an archive and makes a file system. */
 const timeouts = { create: 900_000, change: 120_000 } as const;
+
+/** The volumes of what is replaced, by key, and the storage of those that do not say theirs. */
+type Later = { carried: ReadonlyMap<string, string>; storage: string };
+
 /** What is done to guests, by pct: each is safe to do again after it was cut off. */
 export class GuestChanges {
   readonly #options: { paths: Paths; lockFile: LockFile; log: Log };
@@ -69,17 +73,19 @@ export class GuestChanges {
     const macs = aside === undefined ? new Map<string, string>() : macsOf(aside);
     const carried = aside === undefined ? new Map<string, string>() : volumesIn(aside.config);
     const { set: mounts, volumes } = mountChanges(spec, { now: comingFrom(aside, carried), storage });
-    const fresh = new Map([...mounts].filter(([key, value]) => !carried.has(key) && !isOld(value)));
+    const fresh = new Map([...mounts].filter(([, value]) => storageOfFresh(value) !== undefined));
+    const binds = new Map([...mounts].filter(([, value]) => value.startsWith("/")));
+    const isMountedLater = carried.size + binds.size > 0;
     const mark = markOf(wanted, { fleet, node: nodeName(), volumes });
     const options = optionsOf(spec, { macs });
-    if (carried.size > 0) options.delete("protection"); // Proxmox gives no volume to what it protects
+    if (isMountedLater) options.delete("protection"); // Proxmox mounts nothing in what it protects
     await using keys = await keysFile(spec, paths);
     const rootfs = `${facts.storage}:${(spec.proxmox?.rootfsBytes ?? defaultRootfsBytes) / 1024 ** 3}`;
     const words = [
       archive ?? facts.template ?? "",
       ...toArguments(new Map([...options, ...fresh])),
       ...["--description", formatMark(mark)],
-      ...["--rootfs", spec.readOnly === true ? `${rootfs},ro=1` : rootfs],
+      ...["--rootfs", spec.readOnly === true && !isMountedLater ? `${rootfs},ro=1` : rootfs],
       ...["--unprivileged", spec.proxmox?.unprivileged === false ? "0" : "1"],
       ...(spec.source.kind !== "template" ? ["--ostype", "unmanaged"] : []),
       ...(spec.proxmox?.pool === undefined ? [] : ["--pool", spec.proxmox.pool]),
@@ -92,8 +98,7 @@ export class GuestChanges {
       try {
         await pct(["create", vmid, ...words], { log, signal, timeoutMs: timeouts.create });
         await this.#setEntrypoint(vmid, options.get("entrypoint"));
-        if (aside !== undefined && carried.size > 0)
-          await this.#carry(spec, vmid, { aside, carried, storage });
+        if (isMountedLater) await this.#mount(spec, vmid, { aside, carried, binds, storage });
         await this.writeRawLines(whole, vmid, { before: undefined });
         if (spec.proxmox?.ha !== undefined) await this.manage(spec, vmid);
         await dropClaim(id, paths);
@@ -117,11 +122,34 @@ export class GuestChanges {
     await this.run(["set", vmid, "--entrypoint", wanted]);
   }
 
+  /**
+   * What is mounted once the root is there: the volumes of what is replaced, and folders of the host, into which
+   * pct would unpack the template.
+   */
+  async #mount(
+    spec: ContainerSpec,
+    vmid: number,
+    { aside, carried, binds, storage }: Later & { aside: Guest | undefined; binds: Map<string, string> },
+  ): Promise<void> {
+    if (aside === undefined || carried.size === 0)
+      await this.set({ id: spec.id, vmid }, { set: binds, remove: [] });
+    else await this.#carry(spec, vmid, { aside, carried, storage });
+    const last = new Map(spec.proxmox?.protection === true ? [["protection", "1"]] : []);
+    if (spec.readOnly === true) {
+      // So pct makes the folders on which it mounts.
+      await this.run(["mount", vmid]);
+      await this.run(["unmount", vmid]);
+      last.set("rootfs", `${readGuest(vmid)?.config.values.get("rootfs")},ro=1`);
+    }
+    if (last.size > 0) await this.set({ id: spec.id, vmid }, { set: last, remove: [] });
+  }
+
   /** What is half made, or made and not taken over; never the guest that it was to replace. */
   async undoCreate(id: ContainerId): Promise<void> {
     await this.removeHalfMade(id);
     const made = findGuest(id);
     if (made === undefined) return;
+    if (made.config.values.get("lock") === "mounted") await this.run(["unmount", made.vmid]); // by us
     if (isProtected(made)) await this.run(["set", made.vmid, "--protection", "0"]);
     const aside = findGuest(id, { aside: true });
     if (aside !== undefined) {
@@ -135,7 +163,7 @@ export class GuestChanges {
   async #carry(
     spec: ContainerSpec,
     vmid: number,
-    { aside, carried, storage }: { aside: Guest; carried: ReadonlyMap<string, string>; storage: string },
+    { aside, carried, storage }: Later & { aside: Guest },
   ): Promise<void> {
     const run = (words: [string, number, ...string[]]) => this.run(words);
     // Proxmox moves no volume that a snapshot has; what replaces is no longer what could go back to it.
@@ -153,7 +181,6 @@ export class GuestChanges {
     const changes = mountChanges(spec, { now: { vmid, config: guest.config, volumes }, storage });
     const mark = { ...guest.mark, volumes: changes.volumes, carried: now };
     const set = new Map([...changes.set, ["description", withMark(guest.config.description, mark)]]);
-    if (spec.proxmox?.protection === true) set.set("protection", "1");
     await this.set({ id: spec.id, vmid }, { set, remove: changes.remove });
     await this.grow(vmid, changes.grow);
   }
@@ -312,11 +339,6 @@ function comingFrom(aside: Guest | undefined, carried: ReadonlyMap<string, strin
   if (aside === undefined) return undefined;
   const values = new Map([...aside.config.values].filter(([key]) => carried.has(key)));
   return { vmid: aside.vmid, config: { values, pending: new Map() }, volumes: aside.mark?.volumes ?? {} };
-}
-
-/** A volume that is there already: neither a folder of the host nor `STORAGE:GIB`. */
-function isOld(value: string): boolean {
-  return !value.startsWith("/") && storageOfFresh(value) === undefined;
 }
 
 /** A file of the keys that are to be its root's, for pct, which takes no text; gone again afterwards. */

@@ -108,7 +108,9 @@ function failure(words: [string, number, ...string[]], stderr: string, stdout: s
     .split("\n")
     .filter((line) => line.trim() !== "" && !/^(pct |\s|400 Parameter)/.test(line));
   const said = lines.at(-1) ?? stdout.trim().split("\n").at(-1) ?? "no reason given";
-  const message = `pct ${verb} ${vmid}: ${said}`;
+  // Of a start LXC's own words come on stdout, the nearest to the reason first.
+  const [lxcSaid = ""] = /^startup for container/.test(said) ? stdout.trim().split("\n") : [];
+  const message = `pct ${verb} ${vmid}: ${said}${lxcSaid === "" ? "" : `: ${lxcSaid}`}`;
   const details = { stderr: stderr.slice(-2048), stdout: stdout.slice(-2048) };
   if (/^(CT|VM) \d+ already exists|CT \d+ already exists/.test(said))
     return new NexcageError("CONTAINER_EXISTS", message, { details });

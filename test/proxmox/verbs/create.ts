@@ -162,7 +162,7 @@ async function make(call: Call, signal: AbortSignal): Promise<void> {
     await makeVolumes(conf, { vmid, made, defaultStorage: defaultStorage(call) });
     await reach("create.volume", { vmid, signal });
     if (signal.aborted) throw new Interrupted();
-    await mountVolumes(vmid, conf);
+    await mountVolumes(vmid, conf, { ignoreReadOnly: true });
     await reach("create.unpacking", { vmid, signal });
     await fill(call, conf, signal);
     await unmountVolumes(vmid);

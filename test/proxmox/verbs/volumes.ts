@@ -3,6 +3,7 @@ import { statSync, truncateSync } from "node:fs";
 import { findConf, listGuests, readConf, requireUnlocked, writeConf } from "../cluster.ts";
 import type { Conf } from "../conf.ts";
 import { Failure, messageOf } from "../failure.ts";
+import { reach } from "../knobs.ts";
 import { withGuestLock } from "../locks.ts";
 import { initPid, isRunning } from "../lxc.ts";
 import { node, rootfsDir } from "../paths.ts";
@@ -81,6 +82,7 @@ export const mount: Verb = {
       conf.values.set("lock", "mounted");
       await writeConf(vmid, conf);
       await mountVolumes(vmid, conf);
+      await reach("mount.mounted", { vmid, signal: new AbortController().signal });
     });
     process.stdout.write(`mounted CT ${vmid} in '${rootfsDir(vmid)}'\n`);
     return 0;
