@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { OciState } from "../../shared/oci.ts";
 import { dist } from "../dist.ts";
 import { proxmoxTest } from "../e2e/host-test.ts";
-import { busyboxTemplate, loseQuorum, turnKnobs } from "../proxmox/nodes.ts";
+import { busyboxTemplate, gainQuorum, goOn, loseQuorum, turnKnobs, waitForPause } from "../proxmox/nodes.ts";
 import { guest, makeProxmox, onHost, requireNothingToDo, small, traces } from "./bed.ts";
 
 proxmoxTest(
@@ -110,6 +110,48 @@ proxmoxTest(
     t.regex((await bed.nexcage("fleet", "status")).stdout, /one +pve1 +running +running/);
   },
 );
+
+proxmoxTest(
+  "a quorum that goes while a guest is made is told, and once it is back apply finishes",
+  async (t) => {
+    t.timeout(180_000);
+    await using bed = await makeProxmox();
+    const host = bed.host("pve1");
+    await bed.writeFleet({ db: guest() });
+    await turnKnobs(host, { pauseAt: ["create.unpacking"] });
+    const running = bed.start(["fleet", "apply"]);
+    await waitForPause(host, "create.unpacking");
+    await turnKnobs(host, {});
+    await loseQuorum(host);
+    await goOn(host, "create.unpacking");
+    const failed = await running;
+    t.is(failed.exitCode, 1, failed.stdout + failed.stderr);
+    t.regex(failed.stdout, /db@pve1: RUNTIME_FAILED: pct create 100: .*(Permission denied|quorum)/);
+    await gainQuorum(host);
+    const again = await bed.nexcage("fleet", "apply");
+    t.is(again.exitCode, 0, again.stdout + again.stderr);
+    const left = await traces(bed);
+    t.deepEqual([left.guests.length, left.volumes.length], [1, 1], JSON.stringify(left));
+    await requireNothingToDo(t, bed);
+  },
+);
+
+proxmoxTest("what only a newer Proxmox VE knows is refused by its name, and nothing is left", async (t) => {
+  t.timeout(180_000);
+  await using bed = await makeProxmox();
+  await turnKnobs(bed.host("pve1"), { pveVersion: 8 });
+  await bed.writeFleet({ db: guest({ command: ["/bin/sleep", "1000"] }) });
+  const refused = await bed.nexcage("fleet", "apply");
+  t.is(refused.exitCode, 1, refused.stdout + refused.stderr);
+  t.regex(
+    refused.stdout,
+    /db@pve1: SPEC_REFUSED: pct create 100: this node's pct does not know entrypoint\n.*9\.1/,
+  );
+  t.deepEqual(await traces(bed), { guests: [], volumes: [], loose: [] });
+  await bed.writeFleet({ db: guest() });
+  t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
+  await requireNothingToDo(t, bed);
+});
 
 proxmoxTest(
   "a guest that was destroyed behind our back is made again; one that was stopped is started",

@@ -45,19 +45,22 @@ async function requireDeleted(t: ExecutionContext): Promise<void> {
 
 /** A worker whose pct is killed goes on, or dies of what it prints. */
 const killed = {
+  agent: "agent alone",
   both: "agent, pct and worker",
   pct: "agent and pct",
   itself: "agent and pct, which does it itself,",
-} satisfies Record<Killed, string>;
+} satisfies Record<Killed | "agent", string>;
 
-const creates: [Stage, Killed][] = [
+const creates: [Stage, keyof typeof killed][] = [
   ["create.volume", "both"],
   ["create.unpacking", "both"],
   ["create.unpacking", "pct"],
+  ["create.unpacking", "agent"],
   ["create.written", "both"],
   ["start.early", "both"],
   ["start.starting", "both"],
   ["start.starting", "pct"],
+  ["start.starting", "agent"],
 ];
 for (const [stage, who] of creates)
   proxmoxTest(
@@ -71,7 +74,7 @@ for (const [stage, who] of creates)
     },
   );
 
-for (const who of ["both", "pct"] as const)
+for (const who of ["both", "pct", "agent"] as const)
   proxmoxTest(`${killed[who]} killed while a guest shuts down: the same stop finishes`, async (t) => {
     t.timeout(180_000);
     const bed = await haveProxmox();
@@ -139,10 +142,11 @@ proxmoxTest(
   },
 );
 
-const destroys: [Stage, Killed][] = [
+const destroys: [Stage, keyof typeof killed][] = [
   ["destroy.early", "both"],
   ["destroy.volumes", "both"],
   ["destroy.volumes", "pct"],
+  ["destroy.volumes", "agent"],
 ];
 for (const [stage, who] of destroys)
   proxmoxTest(`${killed[who]} killed at ${stage}: the same delete finishes`, async (t) => {

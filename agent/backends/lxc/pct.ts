@@ -112,6 +112,14 @@ function failure(words: [string, number, ...string[]], stderr: string, stdout: s
   const [lxcSaid = ""] = /^startup for container/.test(said) ? stdout.trim().split("\n") : [];
   const message = `pct ${verb} ${vmid}: ${said}${lxcSaid === "" ? "" : `: ${lxcSaid}`}`;
   const details = { stderr: stderr.slice(-2048), stdout: stdout.slice(-2048) };
+  const [, option, property] =
+    /^Unknown option: (\S+)|\b([\w-]+): property is not defined in schema/m.exec(stderr) ?? [];
+  const unknown = option ?? property;
+  if (unknown !== undefined)
+    return new NexcageError("SPEC_REFUSED", `pct ${verb} ${vmid}: this node's pct does not know ${unknown}`, {
+      hint: "entrypoint, host-managed and OCI archives came with Proxmox VE 9.1; which this is: pveversion",
+      details,
+    });
   if (/^(CT|VM) \d+ already exists|CT \d+ already exists/.test(said))
     return new NexcageError("CONTAINER_EXISTS", message, { details });
   if (/CT is locked|got (lock request )?timeout/.test(said))

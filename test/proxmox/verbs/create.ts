@@ -169,7 +169,7 @@ async function make(call: Call, signal: AbortSignal): Promise<void> {
     await writeConf(vmid, conf);
     addToPool(vmid, options.get("pool"));
   } catch (error) {
-    await undo();
+    await undo().catch((also: unknown) => process.stderr.write(`${messageOf(also)}\n`));
     throw error;
   }
   await reach("create.written", { vmid, signal });
