@@ -51,8 +51,30 @@ proxmoxTest(
     const changed = await bed.nexcage("fleet", "apply", "--yes");
     t.is(changed.exitCode, 0, changed.stdout + changed.stderr);
     t.is(await inside("own"), "/bin/sleep 1000 GREETING=hi there\nWHO=changed");
+    t.regex(await onHost(bed, "cat /etc/pve/lxc/*.conf"), /^net0: .*host-managed=1/m, "and still does");
     await requireNothingToDo(t, bed);
     t.is((await bed.nexcage("fleet", "delete", "own", "--yes")).exitCode, 0);
+
+    const net = "name=eth0,bridge=vmbr50,ip=10.77.50.62/24";
+    await onHost(
+      bed,
+      `pct create 200 ${template} --rootfs local:0.1 --net0 ${net} --hostname byhand --start 1`,
+    );
+    await bed.writeFleet({}, { prune: true });
+    const adopted = await bed.nexcage(
+      "fleet",
+      "adopt",
+      "pve1",
+      "200",
+      "--template",
+      template,
+      "--write",
+      "fleet.yaml",
+    );
+    t.is(adopted.exitCode, 0, adopted.stdout + adopted.stderr);
+    await requireNothingToDo(t, bed);
+    t.is(await inside("byhand"), "/bin/sleep 1000 GREETING=hi there\nWHO=image");
+    t.is((await bed.nexcage("fleet", "delete", "byhand", "--yes")).exitCode, 0);
     t.deepEqual(await traces(bed), { guests: [], volumes: [], loose: [] });
   },
 );

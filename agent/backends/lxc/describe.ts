@@ -138,12 +138,15 @@ function isSame(key: string, there: string, mapped: string): boolean {
   return canonical(there) === canonical(mapped);
 }
 
-/** Properties in one order, without those that say nothing and the address that Proxmox made. */
+/** Properties in one order, without those that say nothing and what Proxmox made of its own and keeps. */
 function canonical(text: string): string {
   return [...parseProperties(text)]
     .map(([key, value]) => [key === "" && /^\d+$/.test(value) ? "order" : key, value] as const)
     .filter(([key, value]) => value !== "0" || key === "order" || key === "up" || key === "down")
-    .filter(([key, value]) => key !== "hwaddr" && value !== "manual" && !(key === "type" && value === "veth"))
+    .filter(
+      ([key, value]) =>
+        !/^(hwaddr|host-managed)$/.test(key) && value !== "manual" && !(key === "type" && value === "veth"),
+    )
     .map(([key, value]) => `${key}=${value.toLowerCase()}`)
     .sort()
     .join(",");

@@ -7,9 +7,9 @@ type Observed = Pick<GuestConfig, "values" | "pending">;
 /** Options of one value each, whose order means something. */
 const isPlain = (option: string): boolean => !/^(net|dev)\d+$|^(features|startup)$/.test(option);
 
-/** What of an interface is ours; what else a person has said of one is kept. */
+/** What of an interface is ours; what else a person has said of one, or pct of an image's, is kept. */
 const ofInterfaces: ReadonlySet<string> = new Set(
-  "name bridge hwaddr ip gw ip6 gw6 tag mtu firewall host-managed".split(" "),
+  "name bridge hwaddr ip gw ip6 gw6 tag mtu firewall".split(" "),
 );
 
 /**
@@ -60,7 +60,9 @@ function isSame(option: string, now: string, wanted: string): boolean {
   if (isPlain(option)) return now === wanted;
   const [found, said] = [now, wanted].map((value) => new Map([...parseProperties(value)].map(normal)));
   const keys = new Set([...(found?.keys() ?? []), ...(said?.keys() ?? [])]);
-  return [...keys].every((key) => isForeign(option, key) || found?.get(key) === said?.get(key));
+  return [...keys].every(
+    (key) => (isForeign(option, key) && said?.has(key) !== true) || found?.get(key) === said?.get(key),
+  );
 }
 
 /** `path=/dev/x` and `/dev/x` are one; a flag that is off is as good as none; MACs are kept as they were given. */
@@ -75,9 +77,12 @@ function isForeign(option: string, key: string): boolean {
 }
 
 function withOthers(option: string, now: string | undefined, wanted: string): string {
+  const said = parseProperties(wanted);
   const others =
     now === undefined
       ? []
-      : [...parseProperties(now)].filter(([key]) => isForeign(option, key) && key !== "type");
+      : [...parseProperties(now)].filter(
+          ([key]) => isForeign(option, key) && key !== "type" && !said.has(key),
+        );
   return [wanted, ...others.map(([key, value]) => `${key}=${value}`)].join(",");
 }
