@@ -14,7 +14,7 @@ export async function lockFleet(
   const { fleet, holder, lockFile, signal } = options;
   const lock = await lockFile(path, { wait: false, signal });
   if (lock !== undefined) {
-    await lock.write(JSON.stringify(holder));
+    lock.write(JSON.stringify(holder));
     return lock;
   }
   const other = await readHolder(path);

@@ -25,7 +25,7 @@ export type Inspector = {
   /** As `require`, for who holds the container's lock: the state file says the same when it returns. */
   settled(id: ContainerId): Promise<Observed>;
   /** Removes the state file, and the folder that it is in. */
-  forget(id: ContainerId): Promise<void>;
+  forget(id: ContainerId): void;
 };
 
 export type InspectorOptions = {

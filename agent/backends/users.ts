@@ -3,6 +3,8 @@ import { readInRoot } from "../images/in-root.ts";
 
 export type ContainerUser = { uid: number; gid: number; additionalGids: number[]; home: string };
 
+export type Accounts = { passwd: string; group: string };
+
 type Account = { name: string; uid: number; gid: number; home: string };
 type Group = { name: string; gid: number; members: string[] };
 
@@ -17,14 +19,19 @@ const maxId = 2 ** 32 - 2; // -1 is "unchanged" to the kernel
  * @throws {NexcageError} `SPEC_REFUSED`
  */
 export async function resolveUser(user: string | undefined, rootfsPath: string): Promise<ContainerUser> {
-  const [passwd, group] = await Promise.all(
+  return userOf(user ?? "0", await readAccounts(rootfsPath));
+}
+
+/** The text of `/etc/passwd` and `/etc/group` below a root; "" where there is none. */
+export async function readAccounts(rootfsPath: string): Promise<Accounts> {
+  const [passwd = "", group = ""] = await Promise.all(
     ["/etc/passwd", "/etc/group"].map((path) => readInRoot(rootfsPath, path, { maxBytes })),
   );
-  return userOf(user ?? "0", { passwd: passwd ?? "", group: group ?? "" });
+  return { passwd, group };
 }
 
 /** The same by the text of the two files. Pure. */
-export function userOf(user: string, files: { passwd: string; group: string }): ContainerUser {
+export function userOf(user: string, files: Accounts): ContainerUser {
   const [wantedUser = "", wantedGroup] = user.split(":");
   const number = idOf(wantedUser);
   const account = accounts(files.passwd).find(({ name, uid }) =>

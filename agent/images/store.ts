@@ -1,4 +1,5 @@
-import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, statfs } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, rename, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
@@ -81,14 +82,14 @@ export async function openImageStore({
     async missing(digests) {
       if (digests.length === 0) return [];
       await sessions.lease(digests);
-      const present = await Promise.all(digests.map((digest) => exists(rootfsOf(digest))));
+      const present = digests.map((digest) => existsSync(rootfsOf(digest)));
       return digests.filter((_digest, index) => !present[index]);
     },
 
     async begin(image) {
       const folder = await sessions.lease([image.digest]);
       const present = rootfsOf(image.digest);
-      if (await exists(present)) return { upload: "", path: present, present: true };
+      if (existsSync(present)) return { upload: "", path: present, present: true };
       await requireSpace(uploads, image.bytes);
       count += 1;
       const name = String(count);
@@ -128,7 +129,7 @@ export async function openImageStore({
 
     async rootfs(digest) {
       await sessions.lease([digest]);
-      if (await exists(rootfsOf(digest))) return rootfsOf(digest);
+      if (existsSync(rootfsOf(digest))) return rootfsOf(digest);
       throw new NexcageError("IMAGE_MISSING", `the image ${digest} is not on this host`, {
         hint: "apply again: it sends the images that are missing",
         details: { digest },
@@ -223,14 +224,4 @@ async function syncFilesystem(folder: string, { signal }: { signal: AbortSignal 
 async function syncFolder(folder: string): Promise<void> {
   await using handle = await open(folder);
   await handle.sync();
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (!hasCode(error, "ENOENT")) throw error;
-    return false;
-  }
 }

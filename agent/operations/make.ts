@@ -77,7 +77,7 @@ async function makeNew(
   const { id } = spec;
   attempt.undo(async () => {
     await requireBackend(backends, spec.runtime).delete(id);
-    await inspector.forget(id);
+    inspector.forget(id);
   });
   await make(parts, spec, options, attempt);
   return { changed: true, container: await inspector.settled(id) };

@@ -8,7 +8,7 @@ export async function removeAll(
   step: (name: string) => Promise<void> = async () => {},
 ): Promise<void> {
   for (const backend of backends) await backend.delete(id);
-  await inspector.forget(id);
+  inspector.forget(id);
   await step("forgetting");
   await records.remove(id);
 }

@@ -1,13 +1,27 @@
-import { fchmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
-import { open } from "node:fs/promises";
+import {
+  closeSync,
+  fchmodSync,
+  fsync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname } from "node:path";
+import { promisify } from "node:util";
 import type { z } from "zod";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
 
 /*
- * Reading is synchronous: these files are small and in the page cache, or the kernel's own. A read takes
- * 15 µs so, and 200 through the thread pool; who lists a hundred containers reads six hundred of them.
+ * Small files are read and written synchronously: they are in the page cache, or the kernel's own. A read takes
+ * 15 µs so, and 200 through the thread pool; who lists a hundred containers reads six hundred of them. What may
+ * wait for a disk, or for somebody else's file system, leaves the thread.
  */
+
+const sync = promisify(fsync);
 
 /** A text file; undefined where there is none. */
 export function readText(path: string): string | undefined {
@@ -58,16 +72,20 @@ const draftOf = (path: string): string => `${path}.new`;
 
 /**
  * Writes a file whole or not at all, on disk when it returns; its folder is made. Whoever writes a path holds
- * its container's lock. Only what may wait for the disk leaves the thread.
+ * its container's lock.
  */
 export async function writeWhole(path: string, text: string, { mode }: { mode: number }): Promise<void> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
   const draft = draftOf(path);
   try {
-    await using file = await open(draft, "w", mode);
-    fchmodSync(file.fd, mode); // whatever the umask says
-    writeSync(file.fd, text);
-    await file.sync();
+    const file = openSync(draft, "w", mode);
+    try {
+      fchmodSync(file, mode); // whatever the umask says
+      writeFileSync(file, text);
+      await sync(file);
+    } finally {
+      closeSync(file);
+    }
     renameSync(draft, path);
   } catch (error) {
     rmSync(draft, { force: true });

@@ -1,3 +1,4 @@
+import { appendFileSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import * as z from "zod";
@@ -125,7 +126,7 @@ export class JournalWriter implements AsyncDisposable {
 
   async #write(text: string): Promise<void> {
     try {
-      await this.#file.appendFile(text);
+      appendFileSync(this.#file.fd, text);
       await this.#file.datasync();
       this.#bytes += Buffer.byteLength(text);
       this.#isTorn = false;

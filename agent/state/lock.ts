@@ -1,13 +1,22 @@
-import { type FileHandle, mkdir, open, stat, unlink } from "node:fs/promises";
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { hasCode, NexcageError } from "../../shared/errors.ts";
+import { NexcageError } from "../../shared/errors.ts";
 
 /** `flock(2)` on an open file, without waiting; false where another open file holds it. */
 export type Flock = (fd: number, operation: "exclusive") => Promise<boolean>;
 
 /** A lock that is held. Its file may carry a word about its holder, for who finds it held. */
-export type Lock = AsyncDisposable & { write(text: string): Promise<void> };
+export type Lock = AsyncDisposable & { write(text: string): void };
 
 /**
  * Takes an exclusive lock on a file, made where it is missing: with `wait` when it is free, without
@@ -21,13 +30,13 @@ export type LockFile = (
 
 export function lockFileWith(flock: Flock): LockFile {
   return async (path, { wait, keep = false, signal }) => {
-    await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
     for (let attempt = 1; ; attempt++) {
       signal.throwIfAborted();
-      const handle = await open(path, "a+", 0o644);
-      const isLocked = await flock(handle.fd, "exclusive");
-      if (isLocked && (await isStillAt(path, handle))) return held(path, handle, { keep });
-      await handle.close();
+      const file = openSync(path, "a+", 0o644);
+      const isLocked = await flock(file, "exclusive");
+      if (isLocked && isStillAt(path, file)) return held(path, file, { keep });
+      closeSync(file);
       if (isLocked) continue;
       if (!wait) return undefined;
       // A waiting flock(2) could not be ended by a signal. Short at first, because most holders are quick.
@@ -52,25 +61,21 @@ export async function lockOneOf(
 }
 
 /** False when who held it before has removed the file: what we locked is nobody's any more. */
-async function isStillAt(path: string, handle: FileHandle): Promise<boolean> {
-  try {
-    const [there, ours] = await Promise.all([stat(path), handle.stat()]);
-    return there.ino === ours.ino && there.dev === ours.dev;
-  } catch (error) {
-    if (hasCode(error, "ENOENT")) return false;
-    throw error;
-  }
+function isStillAt(path: string, file: number): boolean {
+  const there = statSync(path, { throwIfNoEntry: false });
+  const ours = fstatSync(file);
+  return there?.ino === ours.ino && there.dev === ours.dev;
 }
 
-function held(path: string, handle: FileHandle, { keep }: { keep: boolean }): Lock {
+function held(path: string, file: number, { keep }: { keep: boolean }): Lock {
   return {
-    async write(text) {
-      await handle.truncate(0);
-      await handle.write(text, 0);
+    write(text) {
+      ftruncateSync(file, 0);
+      writeSync(file, text);
     },
     async [Symbol.asyncDispose]() {
-      if (!keep) await unlink(path).catch(() => {}); // somebody removed the folder
-      await handle.close();
+      if (!keep) rmSync(path, { force: true }); // somebody may have removed the folder
+      closeSync(file);
     },
   };
 }

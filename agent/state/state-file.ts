@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
 import type { ContainerId } from "../../shared/ids.ts";
 import type { OciState } from "../../shared/oci.ts";
 import type { Paths } from "../paths.ts";
@@ -13,7 +13,7 @@ export type StateFiles = {
   says(id: ContainerId, state: OciState): boolean;
   write(id: ContainerId, state: OciState): Promise<void>;
   /** Removes the container's whole folder below /run. */
-  remove(id: ContainerId): Promise<void>;
+  remove(id: ContainerId): void;
 };
 
 export function openStateFiles(paths: Paths): StateFiles {
@@ -21,6 +21,6 @@ export function openStateFiles(paths: Paths): StateFiles {
   return {
     says: (id, state) => readText(paths.stateFile(id)) === textOf(state),
     write: (id, state) => writeWhole(paths.stateFile(id), textOf(state), { mode: 0o644 }),
-    remove: (id) => rm(paths.stateFolder(id), { recursive: true, force: true }),
+    remove: (id) => rmSync(paths.stateFolder(id), { recursive: true, force: true }),
   };
 }

@@ -148,8 +148,13 @@ async function startAgentHost(): Promise<{ agent: AgentHost } & AsyncDisposable>
   return { agent, [Symbol.asyncDispose]: () => running.stop() };
 }
 
+/** A killed agent's forker ends when it sees that; the resident's init, which never starts, looks like one. */
 const leftoversScript = `
-cd /; find run/nexcage run/lock/nexcage var/lib/nexcage var/log/nexcage \
+cd /; tries=50
+while [ $tries -gt 0 ] && [ "$(cat proc/[0-9]*/comm 2>/dev/null | grep -cx nexcage-forker)" -gt 1 ]; do
+  tries=$((tries - 1)); sleep 0.1
+done
+find run/nexcage run/lock/nexcage var/lib/nexcage var/log/nexcage \
   -path var/lib/nexcage/journal -prune -o -path 'var/lib/nexcage/images/*' -prune -o \
   -path 'var/lib/nexcage/uploads*' -prune -o -name 'journal-*' -prune -o -print 2>/dev/null | sort
 find sys/fs/cgroup -path '*nexcage/*' -type d | sort

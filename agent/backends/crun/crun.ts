@@ -25,7 +25,7 @@ import { bringBack, dropAside, forgetEnd, makeFolders, putAside, removeFiles } f
 import { resourcesUpdate } from "./limits.ts";
 import { containerIds, isWatched, lookAt, monitorName } from "./look.ts";
 import type { ContainerRef, Native } from "./native.ts";
-import { configOf, overlayTrial, provision } from "./provision.ts";
+import { accountsReader, configOf, overlayTrial, provision } from "./provision.ts";
 
 export type CrunOptions = {
   paths: Paths;
@@ -51,6 +51,7 @@ export class CrunBackend implements Backend {
   readonly untraced = "stopped";
   readonly #options: CrunOptions;
   readonly #canOverlay: (bundle: string) => Promise<boolean>;
+  readonly #accountsOf = accountsReader();
 
   constructor(options: CrunOptions) {
     this.#options = options;
@@ -98,7 +99,7 @@ export class CrunBackend implements Backend {
 
   async check(spec: ContainerSpec): Promise<void> {
     await this.#options.native();
-    await configOf(spec, this.#options);
+    await configOf(spec, { ...this.#options, accountsOf: this.#accountsOf });
   }
 
   async create(spec: ContainerSpec, { files, onStep, signal }: CreateOptions): Promise<void> {
@@ -110,9 +111,14 @@ export class CrunBackend implements Backend {
     if (files === "new") {
       await removeFiles(id, paths); // nobody's: no container has this name
       undo.defer(() => removeFiles(id, paths));
-    } else await forgetEnd(id, paths);
-    await makeFolders(id, paths);
-    const rootfs = await provision(spec, { ...this.#options, canOverlay: this.#canOverlay, signal });
+    } else forgetEnd(id, paths);
+    makeFolders(id, paths);
+    const rootfs = await provision(spec, {
+      ...this.#options,
+      canOverlay: this.#canOverlay,
+      accountsOf: this.#accountsOf,
+      signal,
+    });
     await onStep("creating");
     await native.create(this.#ref(id), {
       bundle: paths.bundle(id),

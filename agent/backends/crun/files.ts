@@ -1,4 +1,5 @@
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { hasCode } from "../../../shared/errors.ts";
 import type { Paths } from "../../paths.ts";
@@ -22,60 +23,52 @@ const asideOf = (path: string): string => join(dirname(path), `.old-${basename(p
 /** Removes what is aside from an earlier time, then puts aside what is there. */
 export async function putAside(id: string, paths: Paths): Promise<void> {
   await dropAside(id, paths);
-  for (const path of [paths.bundle(id), ...besidesBundle(id, paths)]) await moveIfThere(path, asideOf(path));
+  for (const path of [paths.bundle(id), ...besidesBundle(id, paths)]) moveIfThere(path, asideOf(path));
 }
 
 /** Puts back what is aside, in place of what is there now; where nothing is aside it changes nothing. */
 export async function bringBack(id: string, paths: Paths): Promise<void> {
   const bundle = paths.bundle(id);
-  if (!(await isThere(asideOf(bundle)))) return;
-  for (const path of besidesBundle(id, paths)) await moveIfThere(asideOf(path), path);
-  await remove(bundle);
-  await moveIfThere(asideOf(bundle), bundle);
+  if (!existsSync(asideOf(bundle))) return;
+  for (const path of besidesBundle(id, paths)) moveIfThere(asideOf(path), path);
+  await removeBundle(bundle);
+  moveIfThere(asideOf(bundle), bundle);
 }
 
 /** Removes what is aside; the bundle last, so that an interruption does not hide the rest. */
 export async function dropAside(id: string, paths: Paths): Promise<void> {
-  for (const path of [...besidesBundle(id, paths), paths.bundle(id)]) await remove(asideOf(path));
+  for (const path of besidesBundle(id, paths)) rmSync(asideOf(path), { force: true });
+  await removeBundle(asideOf(paths.bundle(id)));
 }
 
 /** Removes all that a container has on disk, but not what is aside. */
 export async function removeFiles(id: string, paths: Paths): Promise<void> {
-  for (const path of [...besidesBundle(id, paths), paths.bundle(id)]) await remove(path);
+  for (const path of besidesBundle(id, paths)) rmSync(path, { force: true });
+  await removeBundle(paths.bundle(id));
 }
 
 /** What a new life of the container must not find: how the last one ended. */
-export async function forgetEnd(id: string, paths: Paths): Promise<void> {
-  await remove(paths.exit(id));
-  await remove(`${paths.exit(id)}.new`);
+export function forgetEnd(id: string, paths: Paths): void {
+  for (const path of [paths.exit(id), `${paths.exit(id)}.new`]) rmSync(path, { force: true });
 }
 
 /** The folders that must be there before a container is made; root's alone, but for the log. */
-export async function makeFolders(id: string, paths: Paths): Promise<void> {
+export function makeFolders(id: string, paths: Paths): void {
   const options = { recursive: true, mode: 0o700 };
   for (const folder of [paths.crunRoot, paths.io(id), dirname(paths.bundle(id)), paths.exits])
-    await mkdir(folder, options);
-  await mkdir(paths.log, { recursive: true, mode: 0o755 });
+    mkdirSync(folder, options);
+  mkdirSync(paths.log, { recursive: true, mode: 0o755 });
 }
 
-async function moveIfThere(from: string, to: string): Promise<void> {
+function moveIfThere(from: string, to: string): void {
   try {
-    await rename(from, to);
+    renameSync(from, to);
   } catch (error) {
     if (!hasCode(error, "ENOENT")) throw error;
   }
 }
 
-async function remove(path: string): Promise<void> {
-  await rm(path, { recursive: true, force: true });
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (hasCode(error, "ENOENT")) return false;
-    throw error;
-  }
+/** It may have a copy of an image in it. */
+async function removeBundle(path: string): Promise<void> {
+  if (existsSync(path)) await rm(path, { recursive: true, force: true });
 }

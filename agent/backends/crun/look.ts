@@ -19,6 +19,7 @@ const Status = z.object({ pid: z.int(), "process-start-time": z.int(), "cgroup-p
 
 /** The parent of a container's init, cut at 15 bytes as the kernel has it. */
 export const monitorName = "nexcage-monitor";
+const makerName = "nexcage-forker";
 
 /** A container's init, alive or not. */
 export type Init = { pid: number; startTicks: number; cgroup: string };
@@ -65,9 +66,13 @@ export function isWatched(id: ContainerId, paths: Paths): boolean {
 
 type Watch = Pick<Live, "monitor" | "unwatched">;
 
-/** A monitor is the init's parent; one that came later, for one that was killed, is not, but has its lock. */
+/**
+ * A monitor is the init's parent, as who makes a container is, who becomes its monitor; one that came later, for
+ * one that was killed, is not, but has its lock. To read all locks stops the kernel's for 10 ms.
+ */
 function watchOf(id: ContainerId, status: Live["status"], init: ProcessStat, paths: Paths): Watch {
-  if (readProcess(init.ppid)?.command === monitorName) return { monitor: "alive" };
+  const parent = readProcess(init.ppid)?.command ?? "";
+  if (parent === monitorName || parent === makerName) return { monitor: "alive" };
   if (!isWatched(id, paths)) return { monitor: "lost", unwatched: true };
   // Who makes a container has the lock too, and becomes its monitor.
   return { monitor: status === "created" ? "alive" : "lost" };

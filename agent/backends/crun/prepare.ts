@@ -1,7 +1,8 @@
-import { readFile, stat } from "node:fs/promises";
+import { readFileSync, statSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { hasCode, NexcageError } from "../../../shared/errors.ts";
 import type { ContainerSpec } from "../../../shared/spec.ts";
-import { resolveUser } from "../users.ts";
+import { type Accounts, readAccounts, userOf } from "../users.ts";
 import { capabilitiesOfMask } from "./capabilities.ts";
 import { type HostFacts, type OciConfig, ociConfig } from "./config.ts";
 
@@ -10,6 +11,8 @@ export type ConfigOptions = {
   rootfsPath: string;
   /** Where they can be looked at already: the image, while nothing is mounted on `rootfsPath` yet. */
   imagePath: string;
+  /** Reads an image's accounts. */
+  accountsOf?: ((imagePath: string) => Promise<Accounts>) | undefined;
   /** `linux.cgroupsPath`, below this agent's own cgroup. */
   cgroupsPath: string;
 };
@@ -21,27 +24,27 @@ export type ConfigOptions = {
  */
 export async function imageConfig(
   spec: ContainerSpec,
-  { rootfsPath, imagePath, cgroupsPath }: ConfigOptions,
+  { rootfsPath, imagePath, cgroupsPath, accountsOf = readAccounts }: ConfigOptions,
 ): Promise<OciConfig> {
   await requireBindSources(spec);
-  const [user, host] = await Promise.all([resolveUser(spec.user, imagePath), readHostFacts()]);
-  return ociConfig(spec, { rootfsPath, cgroupsPath, user, host });
+  const user = userOf(spec.user ?? "0", await accountsOf(imagePath));
+  return ociConfig(spec, { rootfsPath, cgroupsPath, user, host: readHostFacts() });
 }
 
 /** What a configuration takes from this host, as it is now. */
-export async function readHostFacts(): Promise<HostFacts> {
-  const [limits, status] = await Promise.all(
-    ["/proc/self/limits", "/proc/self/status"].map((path) => readFile(path, "utf8")),
+export function readHostFacts(): HostFacts {
+  const [limits, status] = ["/proc/self/limits", "/proc/self/status"].map((path) =>
+    readFileSync(path, "utf8"),
   );
   const [, openFiles = "1024"] = /^Max open files\s+\S+\s+(\d+)/m.exec(limits ?? "") ?? [];
   const [, bounding = "0"] = /^CapBnd:\s+([0-9a-f]+)/m.exec(status ?? "") ?? [];
-  const networkFiles = [];
-  for (const path of ["/etc/resolv.conf", "/etc/hosts"]) if (await isFile(path)) networkFiles.push(path);
   return {
     openFiles: Number(openFiles),
     capabilities: capabilitiesOfMask(bounding),
     architecture: process.arch,
-    networkFiles,
+    networkFiles: ["/etc/resolv.conf", "/etc/hosts"].filter((path) =>
+      statSync(path, { throwIfNoEntry: false })?.isFile(),
+    ),
   };
 }
 
@@ -58,13 +61,5 @@ async function requireBindSources(spec: ContainerSpec): Promise<void> {
         cause: error,
       });
     }
-  }
-}
-
-async function isFile(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isFile();
-  } catch {
-    return false;
   }
 }

@@ -1,10 +1,11 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { NexcageError } from "../../../shared/errors.ts";
 import type { ContainerSpec } from "../../../shared/spec.ts";
 import type { ImageStore } from "../../images/store.ts";
 import type { Log } from "../../log.ts";
 import type { Paths } from "../../paths.ts";
+import { type Accounts, readAccounts } from "../users.ts";
 import { bundleConfig } from "./bundle.ts";
 import type { OciConfig } from "./config.ts";
 import type { Native } from "./native.ts";
@@ -15,6 +16,7 @@ type ProvisionOptions = {
   paths: Paths;
   images: () => Promise<ImageStore>;
   canOverlay: (bundle: string) => Promise<boolean>;
+  accountsOf: (imagePath: string) => Promise<Accounts>;
   signal: AbortSignal;
 };
 
@@ -24,11 +26,11 @@ type ProvisionOptions = {
  */
 export async function provision(
   spec: ContainerSpec,
-  { paths, images, canOverlay, signal }: ProvisionOptions,
+  { paths, images, canOverlay, accountsOf, signal }: ProvisionOptions,
 ): Promise<Rootfs | undefined> {
   const bundle = paths.bundle(spec.id);
   let rootfs: Rootfs | undefined;
-  await mkdir(bundle, { recursive: true, mode: 0o700 });
+  mkdirSync(bundle, { recursive: true, mode: 0o700 });
   if (spec.source.kind === "image") {
     const store = await images();
     const image = await store.rootfs(spec.source.digest);
@@ -36,15 +38,15 @@ export async function provision(
     rootfs = rootfsIn(bundle, image, { overlay: had ?? (await canOverlay(bundle)) });
     if (had === undefined) await makeRootfs(image, rootfs, { signal });
   }
-  const config = await configOf(spec, { paths, images });
-  await writeFile(join(bundle, "config.json"), JSON.stringify(config), { mode: 0o600 });
+  const config = await configOf(spec, { paths, images, accountsOf });
+  writeFileSync(join(bundle, "config.json"), JSON.stringify(config), { mode: 0o600 });
   return rootfs;
 }
 
 /** A container's configuration, as the specification has it: of its bundle, or made for its image. */
 export async function configOf(
   spec: ContainerSpec,
-  { paths, images }: Pick<ProvisionOptions, "paths" | "images">,
+  { paths, images, accountsOf }: Pick<ProvisionOptions, "paths" | "images" | "accountsOf">,
 ): Promise<OciConfig> {
   const cgroupsPath = paths.cgroup(spec.id);
   if (spec.source.kind === "bundle")
@@ -59,7 +61,19 @@ export async function configOf(
     rootfsPath: join(paths.bundle(spec.id), "rootfs"),
     imagePath,
     cgroupsPath,
+    accountsOf,
   });
+}
+
+/** Reads the accounts of each image once: it is kept by its digest, and does not change. */
+export function accountsReader(): (imagePath: string) => Promise<Accounts> {
+  const known = new Map<string, Promise<Accounts>>();
+  return (imagePath) => {
+    const accounts = known.get(imagePath) ?? readAccounts(imagePath);
+    known.set(imagePath, accounts);
+    accounts.catch(() => known.delete(imagePath));
+    return accounts;
+  };
 }
 
 /**

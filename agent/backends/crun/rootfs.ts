@@ -1,5 +1,4 @@
-import { existsSync } from "node:fs";
-import { chmod, chown, mkdir, stat } from "node:fs/promises";
+import { chmodSync, chownSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { NexcageError } from "../../../shared/errors.ts";
 
@@ -27,14 +26,14 @@ export async function makeRootfs(
   { path, overlay }: Rootfs,
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o755 });
+  mkdirSync(path, { recursive: true, mode: 0o755 });
   if (overlay === undefined) return await copyImage(image, path, { signal });
-  await mkdir(overlay.work, { mode: 0o700 });
-  await mkdir(overlay.upper);
+  mkdirSync(overlay.work, { mode: 0o700 });
+  mkdirSync(overlay.upper);
   // The root folder that the container sees is the upper one.
-  const { mode, uid, gid } = await stat(image);
-  await chmod(overlay.upper, mode & 0o7777);
-  await chown(overlay.upper, uid, gid);
+  const { mode, uid, gid } = statSync(image);
+  chmodSync(overlay.upper, mode & 0o7777);
+  chownSync(overlay.upper, uid, gid);
 }
 
 async function copyImage(image: string, to: string, { signal }: { signal: AbortSignal }): Promise<void> {
