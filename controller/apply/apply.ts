@@ -53,8 +53,11 @@ export async function apply(options: ApplyOptions): Promise<FleetOutcome & { pla
 
   const { ready, failed } = await uploadImages(changes, options);
   const outcomes = [...failed, ...(await runChanges(ready, { ...options, fleet: fleet.name }))];
-  const settled = signal.aborted ? outcomes : await reportEarlyExits(outcomes, options);
-  if (!signal.aborted) await pruneImages([...opened.agents.values()], { signal });
+  if (signal.aborted) return { plan, changes: outcomes, unreachable: opened.unreachable, interrupted: true };
+  const [settled] = await Promise.all([
+    reportEarlyExits(outcomes, options),
+    pruneImages([...opened.agents.values()], { signal }),
+  ]);
   return { plan, changes: settled, unreachable: opened.unreachable, interrupted: signal.aborted };
 }
 

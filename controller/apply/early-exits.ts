@@ -25,7 +25,7 @@ const lastLines = 10;
  */
 export async function reportEarlyExits(
   outcomes: ChangeOutcome[],
-  { opened, emit, settleMs = 500, signal }: EarlyExitOptions,
+  { opened, emit, settleMs = 300, signal }: EarlyExitOptions,
 ): Promise<ChangeOutcome[]> {
   const started = outcomes.filter(
     (outcome) =>

@@ -17,13 +17,17 @@ export const create: Benchmark = {
   async run() {
     await using bed = await makeBed(["node1"]);
     const host = bed.host("node1");
-    await bed.writeFleet({ app: { command, replicas: count, host: "node1", stop_grace_period: "0s" } });
+    const app = { command, host: "node1", stop_grace_period: "0s" };
+    // The other one keeps the root file system there, as the peer's is.
+    await bed.writeFleet({ other: app });
+    await must(bed, "fleet", "apply");
+    await bed.writeFleet({ other: app, app: { ...app, replicas: count } });
     const bundles = await makeBundles(host);
     const { ours, peer } = await interleave(
       {
         ours: {
           run: () => must(bed, "fleet", "apply"),
-          undo: () => must(bed, "fleet", "delete", "*", "--yes"),
+          undo: () => must(bed, "fleet", "delete", "app-*", "--yes"),
         },
         peer: {
           run: () => loop(host, `crun run --detach --bundle ${bundles}/app-$i`),

@@ -20,6 +20,7 @@ import type {
 } from "../backend.ts";
 import { processesOf } from "../processes.ts";
 import { waitUntil } from "../wait-until.ts";
+import type { OciConfig } from "./config.ts";
 import { execIn } from "./exec.ts";
 import { bringBack, dropAside, forgetEnd, makeFolders, putAside, removeFiles } from "./files.ts";
 import { resourcesUpdate } from "./limits.ts";
@@ -52,6 +53,8 @@ export class CrunBackend implements Backend {
   readonly #options: CrunOptions;
   readonly #canOverlay: (bundle: string) => Promise<boolean>;
   readonly #accountsOf = accountsReader();
+  /** What a check has made of specs that have not come to be yet. */
+  readonly #configs = new WeakMap<ContainerSpec, OciConfig>();
 
   constructor(options: CrunOptions) {
     this.#options = options;
@@ -99,7 +102,7 @@ export class CrunBackend implements Backend {
 
   async check(spec: ContainerSpec): Promise<void> {
     await this.#options.native();
-    await configOf(spec, { ...this.#options, accountsOf: this.#accountsOf });
+    this.#configs.set(spec, await this.#configOf(spec));
   }
 
   async create(spec: ContainerSpec, { files, onStep, signal }: CreateOptions): Promise<void> {
@@ -113,10 +116,10 @@ export class CrunBackend implements Backend {
       undo.defer(() => removeFiles(id, paths));
     } else forgetEnd(id, paths);
     makeFolders(id, paths);
-    const rootfs = await provision(spec, {
+    const config = this.#configs.get(spec) ?? (await this.#configOf(spec));
+    const rootfs = await provision(spec, config, {
       ...this.#options,
       canOverlay: this.#canOverlay,
-      accountsOf: this.#accountsOf,
       signal,
     });
     await onStep("creating");
@@ -239,6 +242,10 @@ export class CrunBackend implements Backend {
       return live === undefined || (live.status === "stopped" && live.monitor !== "alive");
     };
     return readLogs(paths.logFile(id), { ...request, ended, signal });
+  }
+
+  async #configOf(spec: ContainerSpec): Promise<OciConfig> {
+    return await configOf(spec, { ...this.#options, accountsOf: this.#accountsOf });
   }
 
   #ref(id: ContainerId): ContainerRef {

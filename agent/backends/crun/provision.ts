@@ -16,7 +16,6 @@ type ProvisionOptions = {
   paths: Paths;
   images: () => Promise<ImageStore>;
   canOverlay: (bundle: string) => Promise<boolean>;
-  accountsOf: (imagePath: string) => Promise<Accounts>;
   signal: AbortSignal;
 };
 
@@ -26,7 +25,8 @@ type ProvisionOptions = {
  */
 export async function provision(
   spec: ContainerSpec,
-  { paths, images, canOverlay, accountsOf, signal }: ProvisionOptions,
+  config: OciConfig,
+  { paths, images, canOverlay, signal }: ProvisionOptions,
 ): Promise<Rootfs | undefined> {
   const bundle = paths.bundle(spec.id);
   let rootfs: Rootfs | undefined;
@@ -38,7 +38,6 @@ export async function provision(
     rootfs = rootfsIn(bundle, image, { overlay: had ?? (await canOverlay(bundle)) });
     if (had === undefined) await makeRootfs(image, rootfs, { signal });
   }
-  const config = await configOf(spec, { paths, images, accountsOf });
   writeFileSync(join(bundle, "config.json"), JSON.stringify(config), { mode: 0o600 });
   return rootfs;
 }
@@ -46,7 +45,13 @@ export async function provision(
 /** A container's configuration, as the specification has it: of its bundle, or made for its image. */
 export async function configOf(
   spec: ContainerSpec,
-  { paths, images, accountsOf }: Pick<ProvisionOptions, "paths" | "images" | "accountsOf">,
+  {
+    paths,
+    images,
+    accountsOf,
+  }: Pick<ProvisionOptions, "paths" | "images"> & {
+    accountsOf: (imagePath: string) => Promise<Accounts>;
+  },
 ): Promise<OciConfig> {
   const cgroupsPath = paths.cgroup(spec.id);
   if (spec.source.kind === "bundle")
