@@ -94,6 +94,15 @@ hostTest(
   },
 );
 
+hostTest("a terminal has its size before the process can ask for it", async (t, host) => {
+  const web = await startSleeper(host);
+  const process = { args: ["/bin/stty", "size"], cwd: "/", env: ["PATH=/bin"] };
+  const sizes = await Promise.all(
+    Array.from({ length: 40 }, async () => (await host.calls.run(web, { process, terminal })).stdout),
+  );
+  t.deepEqual([...new Set(sizes)], ["30 100\r\n"]);
+});
+
 hostTest("^C on a terminal interrupts the process in the container", async (t, host) => {
   const web = await startSleeper(host);
   const pid = await host.calls.open(web, sh("echo ready; exec sleep 500", { terminal }));
