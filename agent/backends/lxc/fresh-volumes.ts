@@ -27,6 +27,13 @@ export function storageOfFresh(value: string): string | undefined {
   return /^([^/:,][^:,]*):[\d.]+(,|$)/.exec(value)?.[1];
 }
 
+/** The storages on which options of `pct set` have volumes made. Pure. */
+export function storagesOfFresh(options: ReadonlyMap<string, string>): Set<string> {
+  return new Set(
+    [...options].flatMap(([key, value]) => (/^mp\d+$/.test(key) ? (storageOfFresh(value) ?? []) : [])),
+  );
+}
+
 /** The volumes of a listing by `pvesm list`: a head, then a volume a line, its name first. Pure. */
 export function parseVolumes(listing: string): string[] {
   const [, ...lines] = listing.split("\n");

@@ -11,7 +11,13 @@ import { type LockFile, lockOneOf } from "../../state/lock.ts";
 import type { CreateOptions } from "../backend.ts";
 import { carryVolumes, takeVolumesBack } from "./carry-volumes.ts";
 import { requireGuestPossible } from "./check.ts";
-import { claimVolumes, dropVolumeClaim, freeUnnamed, storageOfFresh } from "./fresh-volumes.ts";
+import {
+  claimVolumes,
+  dropVolumeClaim,
+  freeUnnamed,
+  storageOfFresh,
+  storagesOfFresh,
+} from "./fresh-volumes.ts";
 import { parseProperties } from "./guest-config.ts";
 import {
   findGuest,
@@ -198,7 +204,7 @@ export class GuestChanges {
     { set, remove }: { set: ReadonlyMap<string, string>; remove: string[] },
   ): Promise<void> {
     await this.freeUnnamed(id);
-    const storages = new Set([...set.values()].flatMap((value) => storageOfFresh(value) ?? []));
+    const storages = storagesOfFresh(set);
     if (storages.size > 0) await claimVolumes({ id, vmid }, storages, this.#options);
     const removal = remove.length === 0 ? [] : ["--delete", remove.join(",")];
     try {
