@@ -173,7 +173,7 @@ hostTest("a full disk loses lines and says how many, never the container", async
   t.is(notice + dropped, 20_000);
   const record = await until(() => readExitRecord(`/proc/${host.firstPid}/root${output.exitRecordPath}`));
   t.like(record, { exitCode: 0 });
-  t.is(run("umount", mounted), 0);
+  await until(() => run("umount", mounted) === 0, { what: "the monitor closing its log" });
 });
 
 hostTest(
