@@ -1,8 +1,10 @@
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
-import { CrunBackend } from "./backends/crun/crun.ts";
+import { crun } from "./backends/crun/crun.ts";
 import { LxcBackend } from "./backends/lxc/lxc.ts";
+import { OciBackend } from "./backends/oci/oci.ts";
+import { runc } from "./backends/runc/runc.ts";
 import { lazy } from "./lazy.ts";
 import type { Log } from "./log.ts";
 import type { Paths } from "./paths.ts";
@@ -32,22 +34,15 @@ export async function composeRuntime(
     const { openImageStore } = await import("./images/store.ts");
     return await openImageStore({ root: paths.images, uploads: paths.uploads, lockFile, log });
   });
-  let loading: ReturnType<typeof load> | undefined;
-  const load = async () => {
-    const { loadNative } = await import("./backends/crun/native.ts");
-    return await loadNative(nativeFolder(script, environment));
-  };
-  const native = () => {
-    loading ??= load();
-    return loading;
-  };
+  const native = nativeFolder(script, environment);
   return await openRuntime(
     {
       ...options,
       paths,
       backends: [
-        new CrunBackend({ paths, native, images, log }),
+        new OciBackend({ kind: crun(native), paths, images, log }),
         new LxcBackend({ paths, images, lockFile, log }),
+        new OciBackend({ kind: runc(native, { log }), paths, images, log }),
       ],
       images,
       lockFile,

@@ -14,6 +14,8 @@ type Libc = {
   tcsetattr(fd: number, when: number, settings: Buffer): number;
   fallocate(fd: number, mode: number, offset: number, length: number): number;
   lseek(fd: number, offset: number, whence: number): number;
+  pipe2(ends: Int32Array, flags: number): number;
+  socketpair(domain: number, type: number, protocol: number, ends: Int32Array): number;
 };
 
 let bound: Libc | undefined;
@@ -30,6 +32,8 @@ async function libc(): Promise<Libc> {
     tcsetattr: library.func("int tcsetattr(int fd, int when, uint8_t *settings)"),
     fallocate: library.func("int fallocate(int fd, int mode, int64_t offset, int64_t length)"),
     lseek: library.func("int64_t lseek(int fd, int64_t offset, int whence)"),
+    pipe2: library.func("int pipe2(_Out_ int *ends, int flags)"),
+    socketpair: library.func("int socketpair(int domain, int type, int protocol, _Out_ int *ends)"),
   };
   return bound;
 }
@@ -99,4 +103,25 @@ export async function freeHead(fd: number, end: number): Promise<boolean> {
 /** Where an open file begins, behind what `freeHead` has taken. */
 export async function headOf(fd: number): Promise<number> {
   return Math.max(0, Number((await libc()).lseek(fd, 0, holes.seekData)));
+}
+
+const O_CLOEXEC = 0o2000000;
+const unixStream = { domain: 1, type: 1 | O_CLOEXEC } as const; // AF_UNIX, SOCK_STREAM
+
+/** A pipe, which unlike Node's own is one: a program may open /dev/stdout again. No child inherits it by itself. */
+export async function openPipe(): Promise<{ read: number; write: number }> {
+  const ends = new Int32Array(2);
+  if ((await libc()).pipe2(ends, O_CLOEXEC) !== 0) throw new Error("pipe2 failed: too many open files?");
+  const [read = -1, write = -1] = ends;
+  return { read, write };
+}
+
+/** Two stream sockets that are each other's ends. No child inherits them by itself. */
+export async function openSocketPair(): Promise<[number, number]> {
+  const ends = new Int32Array(2);
+  const { domain, type } = unixStream;
+  if ((await libc()).socketpair(domain, type, 0, ends) !== 0)
+    throw new Error("socketpair failed: too many open files?");
+  const [ours = -1, theirs = -1] = ends;
+  return [ours, theirs];
 }

@@ -41,14 +41,14 @@ function rootsBelow(root: string): Roots {
 
 function pathsBelow({ run, lib, log, lock }: Roots) {
   return {
-    /** libcrun's own state. An id never begins with a dot. */
-    crunRoot: join(run, ".crun"),
-    /** `linux.cgroupsPath` of a container: below a folder of this root's, because libcrun's own choice is `/ID`. */
+    /** The own state of an OCI runtime. An id never begins with a dot. */
+    runtimeRoot: (name: string) => join(run, `.${name}`),
+    /** `linux.cgroupsPath` of a container: below a folder of this root's, because a runtime's own choice is `/ID`. */
     cgroup: (id: string) => `/${cgroupFolder(run)}/${id}`,
     stateFolder: (id: string) => join(run, id),
     stateFile: (id: string) => join(run, id, "state.json"),
-    /** The pipes between a container and its monitor. */
-    io: (id: string) => join(run, id, "io"),
+    /** The pipes between a container and its monitor; one runtime's monitor is not another's. */
+    io: (id: string, runtime: string) => join(run, id, `io-${runtime}`),
     records: join(lib, "containers"),
     record: (id: string) => join(lib, "containers", `${id}.json`),
     bundle: (id: string) => join(lib, "bundles", id),

@@ -74,29 +74,14 @@ EXPORT int ncx_update(const char *root, const char *id, const char *resources, i
   return change(&call, &failure, json, json_size, error, error_size);
 }
 
-static void remove_overlay_try(const char *folder) {
-  static const char *const names[] = {"upper/file", "work/work", "lower", "upper", "work", "merged"};
-  char path[4200];
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-    remove(path);
-  }
-  rmdir(folder);
-}
-
 EXPORT int ncx_can_overlay(const char *path, int timeout_ms, NCX_ANSWER) {
   struct failure failure = {0};
   struct answer answer;
-  char folder[4096];
-  struct call call = {.work = TRY_OVERLAY, .timeout_ms = timeout_ms, .folder = folder};
-  snprintf(folder, sizeof folder, "%.4000s/.overlay.XXXXXX", path);
-  if (mkdtemp(folder) == NULL) {
-    fail(&failure, errno, errno == ENOSPC ? "space" : "failed", "%.300s: %s", path, strerror(errno));
-    return give_failure(&failure, error, error_size);
-  }
+  struct call call = {.work = TRY_OVERLAY, .timeout_ms = timeout_ms, .folder = path};
   ask(&call, &answer, &failure);
-  remove_overlay_try(folder);
-  snprintf(json, json_size, "{\"overlay\":%s}", failure.result == 0 ? "true" : "false");
+  if (failure.result < 0)
+    return give_failure(&failure, error, error_size);
+  snprintf(json, json_size, "{\"overlay\":%s}", answer.pid != 0 ? "true" : "false");
   return 0;
 }
 

@@ -1,6 +1,7 @@
 /* Making a container: checks, overlay, libcrun, and the monitor that stays. */
 #define _GNU_SOURCE
-#include "watch.h"
+#include "forker.h"
+#include "inherit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -108,6 +109,18 @@ static int create_watched(struct create *create, struct answer *answer) {
   return result;
 }
 
+struct watch watch_of(const struct call *call) {
+  return (struct watch){
+      .monitor = call->monitor,
+      .io = call->io,
+      .log = call->log,
+      .exit_record = call->exit_record,
+      .log_max_bytes = call->log_max_bytes,
+      .reader = {-1, -1},
+      .lock = -1,
+  };
+}
+
 static int take_stdio(const struct call *call) {
   for (int fd = 0; fd <= 2; fd++) {
     int flags = fcntl(call->fds[fd], F_GETFL);
@@ -124,7 +137,7 @@ int run_create(const struct call *call, struct answer *answer) {
   bool is_watched = call->monitor[0] != '\0';
   struct create create = {
       .call = call,
-      .watch = {.call = call, .reader = {-1, -1}, .lock = -1},
+      .watch = watch_of(call),
       .host_namespace = -1,
       .hook_stderr = call->inherit_stdio ? -1 : 2,
   };

@@ -11,17 +11,16 @@
    finish first. */
 #define _GNU_SOURCE
 #include "forker.h"
+#include "inherit.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -56,17 +55,6 @@ static int64_t now_ms(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-int null_stdio(int out, int err) {
-  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (null < 0)
-    return -errno;
-  if (dup2(null, 0) < 0 || dup2(out < 0 ? null : out, 1) < 0 || dup2(err < 0 ? null : err, 2) < 0)
-    return -errno;
-  if (null > 2)
-    close(null);
-  return 0;
 }
 
 void answer_and_stay(struct answer *answer) {
@@ -204,22 +192,12 @@ static int kill_late_children(void) {
   return (int)next;
 }
 
-/* Takes off what is left of the caller (ask.c), because the container's init would inherit it. */
-static void forget_caller(void) {
-  struct rlimit files;
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur > 1024) {
-    files.rlim_cur = files.rlim_max < 1024 ? files.rlim_max : 1024; /* Node raises it to the hard limit */
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
-  close_range(3, ~0U, 0);
-}
-
 int main(void) {
   sigset_t heard;
   bool may_come = true;
   forker = getpid();
   prctl(PR_SET_NAME, "nexcage-forker"); /* run by descriptor, it has none */
-  forget_caller();
+  forget_caller(3);
   sigemptyset(&heard);
   sigaddset(&heard, SIGCHLD);
   sigaddset(&heard, stays());

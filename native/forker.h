@@ -3,6 +3,8 @@
 #define FORKER_H
 
 #include "internal.h"
+#include "overlay.h"
+#include "watch.h"
 
 /* 0, or a negative errno with the reason in `answer`. */
 int run_start(const struct call *call, struct answer *answer);
@@ -19,19 +21,14 @@ int run_exec(const struct call *call, struct answer *answer);
 /* forker.c */
 /* The call has succeeded, and this process goes on by itself: its time limit is over. */
 void answer_and_stay(struct answer *answer);
-int null_stdio(int out, int err);
+
+/* create.c */
+struct watch watch_of(const struct call *call);
 
 /* bundle.c */
 int load_bundle(libcrun_container_t **container, struct failure *failure);
 int check_capabilities(const runtime_spec_schema_config_schema_process *process, struct failure *failure);
 int check_dev(const char *rootfs, struct failure *failure);
-
-/* overlay.c */
-struct overlay {
-  const char *lower, *upper, *work;
-};
-int mount_overlay(const struct overlay *overlay, const char *target, struct failure *failure);
-int leave_host_mounts(int *host_namespace, struct failure *failure);
 
 /* cgroup.c */
 void remove_cgroup(const char *cgroups_path, bool kill_first);

@@ -2,6 +2,7 @@
 #ifndef INTERNAL_H
 #define INTERNAL_H
 
+#include "failure.h"
 #include "ncx.h"
 
 #include <config.h>
@@ -16,23 +17,10 @@ enum { FDS_MAX = 4 }; /* descriptors that a call takes along */
 #define EXPORT __attribute__((visibility("default")))
 #define NCX_ANSWER char *json, size_t json_size, char *error, size_t error_size
 
-/* Why a call failed, as it goes into the caller's error buffer (ncx.h, "Errors"). */
-struct failure {
-  int result; /* 0, or a negative errno */
-  char kind[12];
-  int status;    /* libcrun's, 0 when it gave none */
-  int exit_code; /* of an exec that could not start, else 0 */
-  char message[2048];
-  char stderr_tail[2048];
-};
-
-/* fail.c */
-int fail(struct failure *failure, int errnum, const char *kind, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+/* give.c */
 int fail_libcrun(struct failure *failure, int result, libcrun_error_t *error, const char *what);
 int give_failure(const struct failure *failure, char *error, size_t error_size);
 int give_json(void *yajl, char *json, size_t json_size, char *error, size_t error_size);
-void read_tail(int fd, char *tail, size_t tail_size);
 void explain_exec(int from, struct failure *failure);
 
 /* look.c */

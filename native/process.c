@@ -1,8 +1,10 @@
 /* A process in a running container, in a child of the forker that stays as its watcher: reports its end, and ends
    it when the caller is gone (watch-process.c). */
 #define _GNU_SOURCE
+#include "console.h"
 #include "exec.h"
 #include "forker.h"
+#include "inherit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,45 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-/* A listening socket to which libcrun sends the terminal's master. It lies in the container's state folder, which
-   is the current folder from here on: a socket's path has at most 107 bytes. */
-static int open_console(const struct call *call, struct sockaddr_un *address, struct failure *failure) {
-  char folder[4096];
-  int console = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  snprintf(folder, sizeof folder, "%s/%s", call->root, call->id);
-  address->sun_family = AF_UNIX;
-  snprintf(address->sun_path, sizeof address->sun_path, "console.%d", getpid());
-  if (console < 0 || chdir(folder) < 0 || bind(console, (struct sockaddr *)address, sizeof *address) < 0 ||
-      listen(console, 1) < 0)
-    fail(failure, errno, "failed", "a socket for the terminal: %s", strerror(errno));
-  return console;
-}
-
-/* The terminal's master, which libcrun has sent by now; -1 where it has not. */
-static int receive_master(int console) {
-  union {
-    struct cmsghdr header;
-    char space[CMSG_SPACE(sizeof(int))];
-  } control = {0};
-  char name[64];
-  struct iovec data = {.iov_base = name, .iov_len = sizeof name};
-  struct msghdr message = {
-      .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-  int master = -1, connection = accept4(console, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (connection < 0)
-    return -1;
-  if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) >= 0) {
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
-      memcpy(&master, CMSG_DATA(header), sizeof master);
-  }
-  close(connection);
-  return master;
-}
 
 /* Of the terminal that this process's call makes. */
 static struct winsize first_size;
@@ -100,22 +64,32 @@ static int parse_process(const struct call *call, runtime_spec_schema_config_sch
   return failure->result;
 }
 
+/* In the container's state folder, which is the current folder from here on. */
+static int open_call_console(const struct call *call, char *name, size_t name_size, struct failure *failure) {
+  char folder[4096];
+  snprintf(folder, sizeof folder, "%s/%s", call->root, call->id);
+  snprintf(name, name_size, "console.%d", getpid());
+  if (chdir(folder) < 0)
+    return fail(failure, errno, "failed", "%.300s: %s", folder, strerror(errno));
+  return open_console(name, failure);
+}
+
 static int call_libcrun(const struct call *call, int *master, struct libcrun_context_s *context,
                         runtime_spec_schema_config_schema_process *process, struct answer *answer) {
   struct failure *failure = &answer->failure;
-  struct sockaddr_un address = {0};
+  char name[32];
   libcrun_error_t error = NULL;
-  int console = call->terminal ? open_console(call, &address, failure) : -1;
+  int console = call->terminal ? open_call_console(call, name, sizeof name, failure) : -1;
   if (failure->result < 0)
     return failure->result;
-  context->console_socket = call->terminal ? address.sun_path : NULL;
+  context->console_socket = call->terminal ? name : NULL;
   if (!call->terminal && (dup2(call->fds[STDIN], 0) < 0 || dup2(call->fds[STDOUT], 1) < 0 ||
                           dup2(call->fds[STDERR], 2) < 0))
     return fail(failure, errno, "failed", "the process's stdio: %s", strerror(errno));
   int result = libcrun_container_exec(context, call->id, process, &error);
   if (call->terminal) {
     *master = receive_master(console);
-    unlink(address.sun_path);
+    unlink(name);
     close(console);
     if (result >= 0 && *master < 0)
       return fail(failure, EPROTO, "failed", "exec: the terminal did not come");
@@ -127,21 +101,6 @@ static int call_libcrun(const struct call *call, int *master, struct libcrun_con
   if (call->terminal)
     explain_exec(*master, failure);
   return failure->result;
-}
-
-/* Only the process itself keeps its pipes; with a terminal the watcher passes between them and its master. */
-static void become_watcher(const struct call *call, int pid, int master) {
-  const int kept[] = {call->fds[CONTROL], master, call->fds[STDIN], call->fds[STDOUT]};
-  char numbers[5][16];
-  char *argv[8] = {"nexcage-monitor", "exec"}, *environment[] = {NULL};
-  snprintf(numbers[0], sizeof numbers[0], "%d", pid);
-  argv[2] = numbers[0];
-  for (int i = 0; i < (call->terminal ? 4 : 1); i++) {
-    fcntl(kept[i], F_SETFD, 0);
-    snprintf(numbers[i + 1], sizeof numbers[i + 1], "%d", kept[i]);
-    argv[i + 3] = numbers[i + 1];
-  }
-  execve(call->monitor, argv, environment);
 }
 
 int run_exec(const struct call *call, struct answer *answer) {
@@ -171,6 +130,7 @@ int run_exec(const struct call *call, struct answer *answer) {
   if (failure->result < 0)
     return failure->result;
   answer_and_stay(answer);
-  become_watcher(call, answer->pid, master);
+  const int terminal[] = {master, call->fds[STDIN], call->fds[STDOUT]};
+  become_watcher(call->monitor, answer->pid, call->fds[CONTROL], call->terminal ? terminal : NULL);
   _exit(127);
 }

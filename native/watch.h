@@ -1,12 +1,16 @@
-/* A container's monitor, while it is being made. */
+/* A container's monitor, and the watcher of one process: what they are given, and how they are started. */
 #ifndef WATCH_H
 #define WATCH_H
 
-#include "forker.h"
+#include "failure.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct watch {
-  const struct call *call; /* its monitor, io, log, log_max_bytes and exit_record */
-  int reader[2]; /* of the container's stdout and stderr */
+  const char *monitor, *io, *log, *exit_record;
+  int64_t log_max_bytes;
+  int reader[2]; /* of the container's stdout and stderr; -1 until open_watch, as `lock` */
   int lock;
 };
 
@@ -15,5 +19,9 @@ int open_outputs(const struct watch *watch, int output[2], struct failure *failu
 void remove_fifos(const struct watch *watch);
 /* Returns only when the program cannot be run. `mode` is its first argument. */
 void become_monitor(const struct watch *watch, const char *mode, int pid);
+
+/* Of a process of an exec's, a child of this one (watch-process.h). `terminal` is {MASTER, STDIN, STDOUT}, NULL
+   without one. Returns only when the program cannot be run. */
+void become_watcher(const char *monitor, int pid, int control, const int terminal[3]);
 
 #endif

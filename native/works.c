@@ -2,12 +2,12 @@
    process in it process.c. */
 #define _GNU_SOURCE
 #include "forker.h"
+#include "inherit.h"
 
 #include <errno.h>
 #include <ocispec/json_common.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -92,20 +92,18 @@ int run_update(const struct call *call, struct answer *answer) {
 }
 
 int run_try_overlay(const struct call *call, struct answer *answer) {
-  static const char *const names[] = {"lower", "upper", "work", "merged"};
-  struct overlay overlay = {names[0], names[1], names[2]};
-  int host = -1;
-  if (chdir(call->folder) < 0)
-    return fail(&answer->failure, errno, "failed", "%.300s: %s", call->folder, strerror(errno));
-  for (int i = 0; i < 4; i++)
-    mkdir(names[i], 0700);
-  if (leave_host_mounts(&host, &answer->failure) < 0 || chdir(call->folder) < 0)
+  bool is_possible = false;
+  int result = try_overlay(call->folder, &is_possible, &answer->failure);
+  answer->pid = is_possible;
+  return result;
+}
+
+int run_attach(const struct call *call, struct answer *answer) {
+  struct watch watch = watch_of(call);
+  if (open_watch(&watch, false, &answer->failure) < 0)
     return answer->failure.result;
-  if (mount_overlay(&overlay, names[3], &answer->failure) < 0)
-    return answer->failure.result;
-  FILE *file = fopen("merged/file", "we");
-  if (file == NULL)
-    return fail(&answer->failure, errno, "failed", "overlay: %s", strerror(errno));
-  fclose(file);
-  return 0;
+  null_stdio(-1, -1);
+  answer_and_stay(answer);
+  become_monitor(&watch, "attach", call->pid);
+  _exit(127);
 }

@@ -21,32 +21,37 @@ export type SpecField =
 /** Where it depends on what changes. */
 type CostOf = (before: ContainerSpec, after: ContainerSpec) => Cost;
 
+type Costs = Partial<Record<SpecField, Cost | CostOf>>;
+
+/** Of an OCI runtime: only what the kernel's control groups and our own record hold can change while one lives. */
+const ociCosts: Costs = {
+  runtime: "recreate",
+  source: "recreate",
+  command: "recreate",
+  environment: "recreate",
+  user: "recreate",
+  workingDir: "recreate",
+  hostname: "recreate",
+  mounts: "recreate",
+  readOnly: "recreate",
+  capAdd: "recreate",
+  capDrop: "recreate",
+  "resources.cpus": "hot",
+  "resources.memoryBytes": "hot",
+  "resources.pids": "hot",
+  labels: "hot",
+  stopSignal: "hot",
+  stopGracePeriodMs: "hot",
+};
+
 /**
  * The one table of what a change costs, read by the plan and by the backends; a field that is not there, the
- * backend cannot hold. On libcrun only what the kernel's control groups and our own record hold can change
- * while the container lives. Proxmox applies some options to a running container, and keeps others for its
+ * backend cannot hold. Proxmox applies some options to a running container, and keeps others for its
  * next start (pct(1), `[pve:pending]`).
  */
-export const costs: Record<BackendName, Partial<Record<SpecField, Cost | CostOf>>> = {
-  crun: {
-    runtime: "recreate",
-    source: "recreate",
-    command: "recreate",
-    environment: "recreate",
-    user: "recreate",
-    workingDir: "recreate",
-    hostname: "recreate",
-    mounts: "recreate",
-    readOnly: "recreate",
-    capAdd: "recreate",
-    capDrop: "recreate",
-    "resources.cpus": "hot",
-    "resources.memoryBytes": "hot",
-    "resources.pids": "hot",
-    labels: "hot",
-    stopSignal: "hot",
-    stopGracePeriodMs: "hot",
-  },
+export const costs: Record<BackendName, Costs> = {
+  crun: ociCosts,
+  runc: ociCosts,
   lxc: {
     runtime: "recreate",
     source: "recreate",

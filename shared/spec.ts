@@ -8,8 +8,9 @@ export const AbsolutePath = z
   .max(4096)
   .regex(/^\/(?!.*(?:^|\/)\.{1,2}(?:\/|$))[^\0]*$/);
 
-/** `crun`: libcrun by FFI; `lxc`: a Proxmox container by `pct`. */
-export const BackendName = z.enum(["crun", "lxc"]);
+/** `crun`: libcrun by FFI; `lxc`: a Proxmox container by `pct`; `runc`: by its program. */
+export const backendNames = ["crun", "lxc", "runc"] as const;
+export const BackendName = z.enum(backendNames);
 export type BackendName = z.infer<typeof BackendName>;
 
 /**

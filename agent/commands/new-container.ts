@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import type { Argv } from "yargs";
 import { NexcageError } from "../../shared/errors.ts";
 import { type ContainerId, quoteForMessage } from "../../shared/ids.ts";
-import { ContainerSpec } from "../../shared/spec.ts";
+import { BackendName, backendNames, ContainerSpec } from "../../shared/spec.ts";
 import { type Config, routeOf } from "../config.ts";
 import { withId } from "./container-id.ts";
 
@@ -23,7 +23,7 @@ export function withContainer<T>(yargs: Argv<T>) {
         "a template of Proxmox's, by name or volume, as in debian-13-standard or local:vztmpl/FILE; see pveam list local",
     })
     .option("runtime", {
-      choices: ["crun", "lxc"] as const,
+      choices: backendNames,
       defaultDescription: "by the configuration's routing; else lxc for an image, crun for a bundle",
       describe: "what runs it",
     });
@@ -43,9 +43,10 @@ export function specOf(
   if (image !== undefined && bundle !== undefined)
     throw new NexcageError("USAGE", "--bundle and --image cannot stand beside each other");
   const wanted = runtime ?? routeOf(id, config) ?? (image === undefined ? "crun" : "lxc");
-  if (wanted !== "crun" && wanted !== "lxc")
+  const known = BackendName.safeParse(wanted);
+  if (!known.success)
     throw new NexcageError("BACKEND_UNAVAILABLE", `this version has no backend ${wanted}`, {
-      hint: `say --runtime crun or lxc; ${config?.file ?? "the configuration"} wants ${wanted} for ${id}`,
+      hint: `say --runtime ${backendNames.join(", ")}; ${config?.file ?? "the configuration"} wants ${wanted} for ${id}`,
     });
   const source =
     image === undefined

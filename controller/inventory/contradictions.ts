@@ -1,4 +1,4 @@
-import type { BackendName } from "../../shared/spec.ts";
+import { BackendName } from "../../shared/spec.ts";
 import type { Path } from "./places.ts";
 import { isRecord } from "./vocabulary.ts";
 import type { ReportAt } from "./volumes.ts";
@@ -10,20 +10,25 @@ export function reportContradictions(value: Words, reportKey: ReportAt): void {
   reportSource(value, reportKey);
   reportForeign(value, reportKey);
   reportPlacement(value, reportKey);
-  if (runtimeOf(value) === "crun" && valueAt(value, ["update", "snapshot"]) === "required")
+  const runtime = runtimeOf(value);
+  if (runtime !== undefined && runtime !== "lxc" && valueAt(value, ["update", "snapshot"]) === "required")
     reportKey(
       ["update", "snapshot"],
       '"snapshot: required" needs "runtime: lxc"',
-      "crun makes no snapshots: say update: {snapshot: auto} or none",
+      `${runtime} makes no snapshots: say update: {snapshot: auto} or none`,
     );
 }
 
 /** Which words say where its files come from, and how a hint explains them. */
-const sources: Record<BackendName, { words: readonly [string, string]; hint: string }> = {
-  crun: {
-    words: ["rootfs", "bundle"],
-    hint: "rootfs: a folder or tar beside this file; bundle: a folder on the host",
-  },
+type Sources = { words: readonly [string, string]; hint: string };
+
+const ociSources: Sources = {
+  words: ["rootfs", "bundle"],
+  hint: "rootfs: a folder or tar beside this file; bundle: a folder on the host",
+};
+const sources: Record<BackendName, Sources> = {
+  crun: ociSources,
+  runc: ociSources,
   lxc: {
     words: ["template", "rootfs"],
     hint: "template: as in debian-13-standard; rootfs: a folder or tar beside this file",
@@ -63,22 +68,30 @@ function reportSource(value: Words, reportKey: ReportAt): void {
   }
 }
 
-/** Words that only one runtime can hold, with what the others' users can do. */
-const ofOneRuntime: { runtime: BackendName; path: Path; hint: string }[] = [
-  { runtime: "crun", path: ["cap_add"], hint: 'LXC can take capabilities away ("cap_drop"), and give none' },
-  { runtime: "lxc", path: ["template"], hint: 'here: "rootfs" or "bundle"' },
-  { runtime: "lxc", path: ["networks"], hint: "a crun container shares its host's network" },
-  { runtime: "lxc", path: ["devices"], hint: "crun passes no devices on in this version" },
-  { runtime: "lxc", path: ["resources", "swap"], hint: "crun does not bound it in this version" },
-  { runtime: "lxc", path: ["proxmox"], hint: "these are options of Proxmox's containers" },
+/** Words that not every runtime can hold, with what the others' users can do. */
+const ofSomeRuntimes: { runtimes: readonly BackendName[]; path: Path; hint: string }[] = [
+  {
+    runtimes: ["crun", "runc"],
+    path: ["cap_add"],
+    hint: 'LXC can take capabilities away ("cap_drop"), and give none',
+  },
+  { runtimes: ["lxc"], path: ["template"], hint: 'here: "rootfs" or "bundle"' },
+  { runtimes: ["lxc"], path: ["networks"], hint: "an OCI container shares its host's network" },
+  { runtimes: ["lxc"], path: ["devices"], hint: "OCI containers get no devices in this version" },
+  {
+    runtimes: ["lxc"],
+    path: ["resources", "swap"],
+    hint: "OCI containers have no limit of it in this version",
+  },
+  { runtimes: ["lxc"], path: ["proxmox"], hint: "these are options of Proxmox's containers" },
 ];
 
 function reportForeign(value: Words, reportKey: ReportAt): void {
   const found = runtimeOf(value);
   if (found === undefined) return;
-  for (const { runtime, path, hint } of ofOneRuntime)
-    if (runtime !== found && valueAt(value, path) !== undefined)
-      reportKey(path, `"${String(path.at(-1))}" needs "runtime: ${runtime}"`, hint);
+  for (const { runtimes, path, hint } of ofSomeRuntimes)
+    if (!runtimes.includes(found) && valueAt(value, path) !== undefined)
+      reportKey(path, `"${String(path.at(-1))}" needs "runtime: ${runtimes.join(" or ")}"`, hint);
 }
 
 function reportPlacement(value: Words, reportKey: ReportAt): void {
@@ -103,7 +116,7 @@ function reportPlacement(value: Words, reportKey: ReportAt): void {
 
 /** Undefined where it is not one that there is, which is reported elsewhere. */
 function runtimeOf({ runtime = "crun" }: Words): BackendName | undefined {
-  return runtime === "crun" || runtime === "lxc" ? runtime : undefined;
+  return BackendName.safeParse(runtime).data;
 }
 
 function valueAt(value: unknown, path: Path): unknown {

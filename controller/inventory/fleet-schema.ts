@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { capabilities } from "../../shared/capabilities.ts";
 import { nearestHint } from "../../shared/nearest.ts";
-import { AbsolutePath, User } from "../../shared/spec.ts";
+import { AbsolutePath, backendNames, User } from "../../shared/spec.ts";
 import { Devices, Network, Proxmox, StorageName, Template } from "./proxmox-schema.ts";
 import {
   ContainerName,
@@ -175,9 +175,11 @@ const Update = words(
 export const Container = words(
   "a container",
   {
-    runtime: oneOf(["crun", "lxc"], { later: ["vm"] })
+    runtime: oneOf(backendNames, { later: ["vm"] })
       .default("crun")
-      .describe("What runs it: crun, an OCI container; lxc, a container of Proxmox's."),
+      .describe(
+        "What runs it: crun, an OCI container; lxc, a container of Proxmox's; runc, an OCI container by the host's runc.",
+      ),
     bundle: PathOnHost.optional().describe("An OCI bundle that is on the host, the path of its folder."),
     template: Template.optional().describe(
       "lxc: a template of the host's storages: by name, as in debian-13-standard, the newest; or by volume, as in local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst.",

@@ -58,7 +58,7 @@ export function makeMounts({ runtime, volumes = [], tmpfs = [] }: Container, rep
     if (seen.has(target)) report(path, `something is mounted on ${target} already`);
     seen.add(target);
     if (mount.type !== "volume") continue;
-    if (runtime === "crun")
+    if (runtime !== "lxc")
       report(path, 'a named volume needs "runtime: lxc"', "here: a path of the host, as in /srv/data:/data");
     if (seen.has(mount.name)) report(path, `volume "${mount.name}" is mounted already`);
     seen.add(mount.name);

@@ -150,7 +150,7 @@ function changeFor(
   const resumed =
     there.state.status === "paused" ? `${reason}, and it is paused: afterwards it runs` : reason;
   if (cost === "recreate") return { ...replace, reason: resumed, fields };
-  const before = snapshot === "none" || spec.runtime === "crun" ? {} : { snapshot };
+  const before = snapshot === "none" || spec.runtime !== "lxc" ? {} : { snapshot };
   const update = { ...change, ...before, kind: "update", fields, spec } as const;
   if (idle === undefined) return { ...update, reason: cost === "restart" ? resumed : reason, cost };
   return { ...update, reason: `${reason}, and it ${idle}`, start: true };

@@ -5,7 +5,7 @@ import type { ExecutionContext, TestFn } from "ava";
 import type { Change, Observed } from "../../shared/container.ts";
 import type { ErrorJson } from "../../shared/errors.ts";
 import { ContainerId, Digest, OperationId } from "../../shared/ids.ts";
-import type { ContainerSpec } from "../../shared/spec.ts";
+import type { BackendName, ContainerSpec } from "../../shared/spec.ts";
 import { startHosts, type TestHost, whyNoHosts } from "../hosts/hosts.ts";
 import { bundle } from "./bundle.ts";
 import type { Operation } from "./program.ts";
@@ -54,16 +54,18 @@ export function newOperation(): OperationId {
   return OperationId.parse(`operation-${process.pid}-${lastOperation}`);
 }
 
-/** A container that says `hello`, and ends with 0 when it is asked to. */
-export function makeSpec(id: string, more: Partial<ContainerSpec> = {}): ContainerSpec {
-  return {
+export type OciRuntimeName = Exclude<BackendName, "lxc">;
+
+/** Makes specs of containers that say `hello`, and end with 0 when they are asked to. */
+export function specsOf(runtime: OciRuntimeName) {
+  return (id: string, more: Partial<ContainerSpec> = {}): ContainerSpec => ({
     id: ContainerId.parse(id),
-    runtime: "crun",
+    runtime,
     source: { kind: "image", digest: image },
     command: ["/bin/sh", "-c", "trap 'exit 0' TERM; echo hello; while :; do sleep 0.05; done"],
     stopGracePeriodMs: 5_000,
     ...more,
-  };
+  });
 }
 
 /**
@@ -104,7 +106,7 @@ async function startAgentHost(): Promise<{ agent: AgentHost } & AsyncDisposable>
   const main = await bundled("agent/main.ts");
   // As the product has it: the libraries are beside the program.
   for (const file of [program, main])
-    for (const name of ["libncx.so", "nexcage-forker", "nexcage-monitor"])
+    for (const name of ["libncx.so", "nexcage-forker", "nexcage-monitor", "nexcage-shim"])
       symlinkSync(join(native, name), join(dirname(file), name));
   const running = await startHosts({ names: ["agent"] });
   const host = running.host("agent");
@@ -137,7 +139,9 @@ async function startAgentHost(): Promise<{ agent: AgentHost } & AsyncDisposable>
     leftovers: () => shell(leftoversScript),
     async clear() {
       // An agent takes longer to start than a look at the files.
-      const there = await shell("ls /var/lib/nexcage/containers /run/nexcage/.crun 2>/dev/null");
+      const there = await shell(
+        "ls /var/lib/nexcage/containers /run/nexcage/.crun /run/nexcage/.runc 2>/dev/null",
+      );
       if (!there.split("\n").some((name) => /^[a-z]/.test(name) && !name.startsWith(residentId))) return;
       const gone = (await list())
         .filter(({ id }) => id !== residentId)

@@ -1,7 +1,8 @@
 import test from "ava";
-import { makeSpec, newOperation, onAgentHost } from "./agent-host.ts";
+import { newOperation, onAgentHost, specsOf } from "./agent-host.ts";
 
 const hostTest = onAgentHost(test);
+const makeSpec = specsOf("crun");
 
 const config = (args: string[]) =>
   JSON.stringify({

@@ -1,5 +1,5 @@
-import type { OciConfig } from "../../agent/backends/crun/config.ts";
-import { imageConfig } from "../../agent/backends/crun/prepare.ts";
+import type { OciConfig } from "../../agent/backends/oci/config.ts";
+import { imageConfig } from "../../agent/backends/oci/prepare.ts";
 import { ContainerSpec } from "../../shared/spec.ts";
 
 /** What the agent makes for a container whose YAML says its command alone. */

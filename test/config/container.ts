@@ -2,7 +2,7 @@ import { access, cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/prom
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { execa } from "execa";
-import { imageConfig } from "../../agent/backends/crun/prepare.ts";
+import { imageConfig } from "../../agent/backends/oci/prepare.ts";
 import { ContainerSpec } from "../../shared/spec.ts";
 
 /** Why no real container can be run here; undefined when one can. */

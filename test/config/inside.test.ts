@@ -1,8 +1,8 @@
 import { mkdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import anyTest from "ava";
-import { bundleConfig } from "../../agent/backends/crun/bundle.ts";
-import { capabilitiesOfMask } from "../../agent/backends/crun/capabilities.ts";
+import { bundleConfig } from "../../agent/backends/oci/bundle.ts";
+import { capabilitiesOfMask } from "../../agent/backends/oci/capabilities.ts";
 import { openBundle, specOf, whyNoContainers } from "./container.ts";
 
 const reason = await whyNoContainers();

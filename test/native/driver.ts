@@ -2,8 +2,9 @@
 import { readdirSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
-import type { ExecSession } from "../../agent/backends/crun/exec-session.ts";
-import { type ContainerRef, type ExecOptions, loadNative } from "../../agent/backends/crun/native.ts";
+import { type ExecOptions, loadNative } from "../../agent/backends/crun/native.ts";
+import type { ExecSession } from "../../agent/backends/oci/exec-session.ts";
+import type { ContainerRef } from "../../agent/backends/oci/oci-runtime.ts";
 import { flock } from "../../agent/libc.ts";
 import { NexcageError } from "../../shared/errors.ts";
 

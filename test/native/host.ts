@@ -10,8 +10,8 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ExecutionContext, TestFn } from "ava";
-import type { ExecSession, ProcessEnd } from "../../agent/backends/crun/exec-session.ts";
 import type { CreateOptions, ExecOptions, Native } from "../../agent/backends/crun/native.ts";
+import type { ExecSession, ProcessEnd } from "../../agent/backends/oci/exec-session.ts";
 import { type ErrorJson, NexcageError } from "../../shared/errors.ts";
 
 export type Config = Record<string, unknown> & {
@@ -21,7 +21,7 @@ export type Config = Record<string, unknown> & {
 };
 
 /** The calls of `Native` and of `driver.ts`, through the sealed program. */
-export type Calls = Omit<Native, "libcrunVersion" | "exec"> & {
+export type Calls = Omit<Native, "version" | "exec"> & {
   run(
     container: { root: string; id: string },
     options: ExecOptions,

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
-import { type ExitRecord, readExitRecord } from "../../agent/backends/crun/exit-record.ts";
+import { type ExitRecord, readExitRecord } from "../../agent/backends/oci/exit-record.ts";
 import { type Host, onHost, until } from "./host.ts";
 
 const hostTest = onHost(test);

@@ -2,45 +2,24 @@ import { readlinkSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
-import { type ErrorCode, NexcageError } from "../../../shared/errors.ts";
+import { NexcageError } from "../../../shared/errors.ts";
 import { OciState } from "../../../shared/oci.ts";
-import { type ExecSession, openSession } from "./exec-session.ts";
+import { type ExecSession, openSession } from "../oci/exec-session.ts";
+import { type FailureKind, failureKinds } from "../oci/failure-kinds.ts";
+import type {
+  AttachOptions,
+  ContainerRef,
+  OciRuntime,
+  CreateOptions as RuntimeCreateOptions,
+  ExecOptions as RuntimeExecOptions,
+} from "../oci/oci-runtime.ts";
 
-/** One container of libcrun's: `root` is the folder of its state, absolute. */
-export type ContainerRef = { root: string; id: string };
-
-/**
- * Where a container's stdout and stderr go; stdin is /dev/null but for `inherit`.
- * `monitor`: `ioPath` is a folder of this container alone, which is there and belongs to the caller: the
- * two pipes and the monitor's lock live in it until the container is deleted.
- */
-export type Output =
-  | { kind: "inherit" | "discard" }
-  | { kind: "monitor"; ioPath: string; logPath: string; logMaxBytes: number; exitRecordPath: string };
-
-export type CreateOptions = {
-  /** An absolute path; `config.json` in it must mount something on /dev and name `linux.cgroupsPath`. */
-  bundle: string;
-  output: Output;
-  /** Mounted on `BUNDLE/rootfs` for this container alone: it is never seen on the host. */
-  overlay?: { lower: string; upper: string; work: string } | undefined;
+/** As the specification's, and for tests: stdio that is the caller's own, or is thrown away. */
+export type CreateOptions = Omit<RuntimeCreateOptions, "output"> & {
+  output: RuntimeCreateOptions["output"] | { kind: "inherit" | "discard" };
   timeoutMs?: number | undefined;
 };
-
-export type AttachOptions = Omit<Extract<Output, { kind: "monitor" }>, "kind"> & {
-  /** The container's init on the host. */
-  pid: number;
-};
-
-export type ExecOptions = {
-  /** `process` of the OCI runtime specification; what it leaves out is the container's own. */
-  process: Record<string, unknown>;
-  /** With one, stdin, stdout and stderr are one terminal of the container's own. */
-  terminal?: TerminalSize | undefined;
-  timeoutMs?: number | undefined;
-};
-
-export type TerminalSize = { rows: number; columns: number };
+export type ExecOptions = RuntimeExecOptions & { timeoutMs?: number | undefined };
 
 /** Waiting for libcrun has an end: after this long the call is undone and `TIMED_OUT`. */
 const defaultTimeoutMs = 60_000;
@@ -49,60 +28,27 @@ const defaultTimeoutMs = 60_000;
  * libcrun: what looks is done in this process, what changes something in a child of `nexcage-forker`, which the
  * first such call starts. Calls do not block the event loop and may run in parallel.
  */
-export type Native = {
-  /** Both of what is loaded, such as `1.21`. */
-  libcrunVersion: string;
+export type Native = Omit<OciRuntime, "create" | "start" | "kill" | "delete" | "exec" | "attachMonitor"> & {
   /** OCI features, as the runtime specification's features.md has them. */
   features(): Promise<Record<string, unknown>>;
   /** The ids with a state below `root`, sorted. A root that is not there has none. */
   list(root: string): Promise<string[]>;
   /** @throws {NexcageError} `CONTAINER_NOT_FOUND` */
   state(container: ContainerRef): Promise<OciState>;
-  /** Every process in the container's cgroup, pids of the host. */
-  pids(container: ContainerRef): Promise<number[]>;
-  /**
-   * @returns pids of the host; `monitorPid` is 0 where there is none
-   * @throws {NexcageError} `CONTAINER_EXISTS`, `BUNDLE_INVALID`, `SPEC_REFUSED` (the message names the
-   * field), `DISK_FULL`, `TIMED_OUT`, `RUNTIME_FAILED`; then nothing of it is left
-   */
+  /** Pids of the host; `monitorPid` is 0 where there is none. */
   create(container: ContainerRef, options: CreateOptions): Promise<{ pid: number; monitorPid: number }>;
-  /** @throws {NexcageError} `CONTAINER_NOT_FOUND`, `CONTAINER_NOT_RUNNING`, `CONTAINER_RUNNING` */
   start(container: ContainerRef, options?: { timeoutMs?: number }): Promise<void>;
-  /** `signal` is a name with or without SIG, or a number. `all`: every process of the container. */
   kill(container: ContainerRef, signal: string, options?: { all?: boolean }): Promise<void>;
-  /** `force` ends it first, and succeeds where there is no such container. */
   delete(container: ContainerRef, options: { force: boolean; timeoutMs?: number }): Promise<void>;
-  pause(container: ContainerRef): Promise<void>;
-  resume(container: ContainerRef): Promise<void>;
-  /** `resources` is `linux.resources` of the runtime specification. */
-  update(container: ContainerRef, resources: Record<string, unknown>): Promise<void>;
-  /** @throws {NexcageError} `EXEC_FAILED` with `details.exitCode` 126 or 127 where the program cannot be run */
   exec(container: ContainerRef, options: ExecOptions): Promise<ExecSession>;
   /** The pid of the monitor that writes a container's log, 0 where nobody does. Also while it is created. */
   monitorPid(ioPath: string): Promise<number>;
-  /** A new monitor for a running container whose own was killed: output again, its exit code never. */
   attachMonitor(options: AttachOptions): Promise<{ monitorPid: number }>;
-  /** Whether an overlay can be mounted with its upper folder on the file system of `path`, a folder. */
-  canOverlay(path: string): Promise<boolean>;
 };
-
-const codes = {
-  missing: "CONTAINER_NOT_FOUND",
-  exists: "CONTAINER_EXISTS",
-  stopped: "CONTAINER_NOT_RUNNING",
-  running: "CONTAINER_RUNNING",
-  refused: "SPEC_REFUSED",
-  id: "INVALID_ID",
-  bundle: "BUNDLE_INVALID",
-  exec: "EXEC_FAILED",
-  space: "DISK_FULL",
-  timeout: "TIMED_OUT",
-  failed: "RUNTIME_FAILED",
-} as const satisfies Record<string, ErrorCode>;
 
 /** What ncx writes into its error buffer (native/ncx.h). */
 const Failure = z.object({
-  kind: z.enum(Object.keys(codes) as (keyof typeof codes)[]), // Object.keys loses the names
+  kind: z.enum(Object.keys(failureKinds) as FailureKind[]), // Object.keys loses the names
   message: z.string(),
   status: z.number().optional(),
   exitCode: z.number().optional(),
@@ -136,7 +82,7 @@ export async function loadNative(directory: string): Promise<Native> {
   const change = async (name: keyof typeof prototypes, ...args: Argument[]) => void (await call(name, args));
 
   return {
-    libcrunVersion: parse(z.object({ libcrun: z.string() }), await call("ncx_version", [])).libcrun,
+    version: parse(z.object({ libcrun: z.string() }), await call("ncx_version", [])).libcrun,
     features: async () => parse(z.record(z.string(), z.unknown()), await call("ncx_features", [])),
     list: async (root) => parse(z.array(z.string()), await call("ncx_list", [root])).sort(),
     state: async ({ root, id }) => parse(OciState, await call("ncx_state", [root, id])),
@@ -272,7 +218,9 @@ function parse<Schema extends z.ZodType>(schema: Schema, json: string): z.infer<
 
 function failure(name: string, result: number, json: string): NexcageError {
   const { kind, message, ...details } = parse(Failure, json);
-  return new NexcageError(codes[kind], message, { details: { call: name, errno: -result, ...details } });
+  return new NexcageError(failureKinds[kind], message, {
+    details: { call: name, errno: -result, ...details },
+  });
 }
 
 function unavailable(reason: string, options: { hint: string }): NexcageError {

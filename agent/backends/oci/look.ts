@@ -1,6 +1,6 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import * as z from "zod";
+import type * as z from "zod";
 import type { Exit } from "../../../shared/container.ts";
 import { ContainerId } from "../../../shared/ids.ts";
 import type { Paths } from "../../paths.ts";
@@ -8,25 +8,24 @@ import { readNames, readText } from "../../state/files.ts";
 import { findProcess, type ProcessStat, readProcess } from "../../state/process.ts";
 import type { Live } from "../backend.ts";
 import { ExitRecord } from "./exit-record.ts";
+import type { Init, OciRuntimeKind } from "./oci-runtime.ts";
 
 /*
- * What a container is doing, from the files of libcrun 1.21, our monitor and the kernel, without libcrun:
- * its own call takes 0.3 ms and a sealed process that has loaded it.
+ * What a container is doing, from the files of its runtime, our monitor and the kernel, without asking the runtime:
+ * libcrun's own call takes 0.3 ms and a sealed process that has loaded it, runc's a process.
  */
 
-/** `<root>/<id>/status`, as libcrun writes it when the container is made. */
-const Status = z.object({ pid: z.int(), "process-start-time": z.int(), "cgroup-path": z.string() });
+/** One runtime's containers. */
+export type Place = { kind: OciRuntimeKind; paths: Paths };
 
 /** The parent of a container's init, cut at 15 bytes as the kernel has it. */
 export const monitorName = "nexcage-monitor";
-const makerName = "nexcage-forker";
+const makerNames = ["nexcage-forker", "nexcage-shim"];
 
-/** A container's init, alive or not. */
-export type Init = { pid: number; startTicks: number; cgroup: string };
-
-export function lookAt(id: ContainerId, paths: Paths): Live | undefined {
-  const folder = join(paths.crunRoot, id);
-  const init = readInit(id, paths);
+export function lookAt(id: ContainerId, place: Place): Live | undefined {
+  const { kind, paths } = place;
+  const folder = join(paths.runtimeRoot(kind.name), id);
+  const init = kind.readInit(folder);
   if (init === undefined) {
     if (existsSync(folder)) return { status: "creating", pid: 0 };
     // The host went down after it had ended.
@@ -34,34 +33,29 @@ export function lookAt(id: ContainerId, paths: Paths): Live | undefined {
     return ending === undefined ? undefined : { status: "stopped", pid: 0, ...ending };
   }
   const living = findProcess(init.pid, init.startTicks);
-  if (living === undefined) return { status: "stopped", pid: 0, ...endOf(id, init, paths) };
+  if (living === undefined) return { status: "stopped", pid: 0, ...endOf(id, init, place) };
   const status = existsSync(join(folder, "exec.fifo"))
     ? "created"
     : isFrozen(init.cgroup)
       ? "paused"
       : "running";
-  return { status, pid: living.pid, ...watchOf(id, status, living, paths) };
+  return { status, pid: living.pid, ...watchOf(id, status, living, place) };
 }
 
-/** Those that libcrun has a state of. */
-export function containerIds(paths: Paths): ContainerId[] {
-  return readNames(paths.crunRoot).flatMap((name) => ContainerId.safeParse(name).data ?? []);
+/** Those that the runtime has a state of. */
+export function containerIds({ kind, paths }: Place): ContainerId[] {
+  return readNames(paths.runtimeRoot(kind.name)).flatMap((name) => ContainerId.safeParse(name).data ?? []);
 }
 
-/** Undefined where libcrun has none of this name, or a half-made one. */
-export function readInit(id: ContainerId, paths: Paths): Init | undefined {
-  const status = parse(Status, readText(join(paths.crunRoot, id, "status")));
-  if (status === undefined) return undefined;
-  return { pid: status.pid, startTicks: status["process-start-time"], cgroup: status["cgroup-path"] };
-}
-
-/** True while somebody holds the lock of the container's monitor: the monitor itself, or who makes it. */
-export function isWatched(id: ContainerId, paths: Paths): boolean {
-  const file = statSync(join(paths.io(id), "monitor"), { throwIfNoEntry: false });
-  if (file === undefined) return false;
+/** Who holds the lock of the container's monitor: the monitor itself, or who makes it; 0 for nobody. */
+export function watcherOf(id: ContainerId, { kind, paths }: Place): number {
+  const file = statSync(join(paths.io(id, kind.name), "monitor"), { throwIfNoEntry: false });
+  if (file === undefined) return 0;
   // proc(5): `1: POSIX  ADVISORY  WRITE PID MAJOR:MINOR:INODE START END`; a monitor's is the only one on it.
   const device = [file.dev >> 8, file.dev & 0xff].map((part) => part.toString(16).padStart(2, "0")).join(":");
-  return (readText("/proc/locks") ?? "").includes(` ${device}:${file.ino} 0 EOF`);
+  const end = ` ${device}:${file.ino} 0 EOF`;
+  const line = (readText("/proc/locks") ?? "").split("\n").find((one) => one.endsWith(end));
+  return Number(line?.slice(0, -end.length).split(" ").at(-1) ?? 0);
 }
 
 type Watch = Pick<Live, "monitor" | "unwatched">;
@@ -70,18 +64,18 @@ type Watch = Pick<Live, "monitor" | "unwatched">;
  * A monitor is the init's parent, as who makes a container is, who becomes its monitor; one that came later, for
  * one that was killed, is not, but has its lock. To read all locks stops the kernel's for 10 ms.
  */
-function watchOf(id: ContainerId, status: Live["status"], init: ProcessStat, paths: Paths): Watch {
+function watchOf(id: ContainerId, status: Live["status"], init: ProcessStat, place: Place): Watch {
   const parent = readProcess(init.ppid)?.command ?? "";
-  if (parent === monitorName || parent === makerName) return { monitor: "alive" };
-  if (!isWatched(id, paths)) return { monitor: "lost", unwatched: true };
+  if (parent === monitorName || makerNames.includes(parent)) return { monitor: "alive" };
+  if (watcherOf(id, place) === 0) return { monitor: "lost", unwatched: true };
   // Who makes a container has the lock too, and becomes its monitor.
   return { monitor: status === "created" ? "alive" : "lost" };
 }
 
-function endOf(id: ContainerId, init: Init, paths: Paths): Pick<Live, "exit" | "monitor"> {
-  const ending = readEnding(id, paths, init);
+function endOf(id: ContainerId, init: Init, place: Place): Pick<Live, "exit" | "monitor"> {
+  const ending = readEnding(id, place.paths, init);
   if (ending !== undefined) return ending;
-  return { monitor: isWatched(id, paths) ? "alive" : "lost" };
+  return { monitor: watcherOf(id, place) > 0 ? "alive" : "lost" };
 }
 
 /** How a container ended: this init of it, where there is one still to be told apart. */
@@ -90,7 +84,7 @@ function readEnding(
   paths: Paths,
   init: Init | undefined,
 ): { exit: Exit; monitor?: "lost" } | undefined {
-  const record = parse(ExitRecord, readText(paths.exit(id)));
+  const record = parseFile(ExitRecord, readText(paths.exit(id)));
   if (record === undefined) return undefined;
   const { exitCode, signal, oomKilled, finishedAt, lost, pid, startTime } = record;
   if (init !== undefined && (pid !== init.pid || startTime !== init.startTicks)) return undefined;
@@ -104,7 +98,7 @@ function readEnding(
 }
 
 /** Files that others write whole; what is no such file is none. */
-function parse<S extends z.ZodType>(schema: S, text: string | undefined): z.infer<S> | undefined {
+export function parseFile<S extends z.ZodType>(schema: S, text: string | undefined): z.infer<S> | undefined {
   if (text === undefined) return undefined;
   try {
     return schema.safeParse(JSON.parse(text)).data;

@@ -5,17 +5,17 @@ import { NexcageError } from "../../../shared/errors.ts";
 import type { ExecRequest, ExecSession } from "../backend.ts";
 import { resolveUser } from "../users.ts";
 import type { ProcessEnd } from "./exec-session.ts";
-import type { ContainerRef, Native } from "./native.ts";
+import type { ContainerRef, OciRuntime } from "./oci-runtime.ts";
 
 /** Runs a command in a running container: its own environment, folder and user but for what is asked. */
 export async function execIn(
   { ref, pid, bundle }: { ref: ContainerRef; pid: number; bundle: string },
   { command, environment, user, workingDir, tty }: ExecRequest,
-  native: Native,
+  runtime: OciRuntime,
 ): Promise<ExecSession> {
   const own = await processOf(bundle);
   const as = user === undefined ? undefined : await resolveUser(user, `/proc/${pid}/root`);
-  const session = await native.exec(ref, {
+  const session = await runtime.exec(ref, {
     process: {
       ...own,
       args: command,

@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { hasCode } from "../../../shared/errors.ts";
 import type { Paths } from "../../paths.ts";
+import type { Place } from "./look.ts";
 
 /*
  * What a container has on disk: its bundle (config.json, its own layer or copy of the image), how it
@@ -53,9 +54,14 @@ export function forgetEnd(id: string, paths: Paths): void {
 }
 
 /** The folders that must be there before a container is made; root's alone, but for the log. */
-export function makeFolders(id: string, paths: Paths): void {
+export function makeFolders(id: string, { kind, paths }: Place): void {
   const options = { recursive: true, mode: 0o700 };
-  for (const folder of [paths.crunRoot, paths.io(id), dirname(paths.bundle(id)), paths.exits])
+  for (const folder of [
+    paths.runtimeRoot(kind.name),
+    paths.io(id, kind.name),
+    dirname(paths.bundle(id)),
+    paths.exits,
+  ])
     mkdirSync(folder, options);
   mkdirSync(paths.log, { recursive: true, mode: 0o755 });
 }

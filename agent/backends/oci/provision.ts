@@ -8,7 +8,7 @@ import type { Paths } from "../../paths.ts";
 import { type Accounts, readAccounts } from "../users.ts";
 import { bundleConfig } from "./bundle.ts";
 import type { OciConfig } from "./config.ts";
-import type { Native } from "./native.ts";
+import type { OciRuntime } from "./oci-runtime.ts";
 import { imageConfig } from "./prepare.ts";
 import { hasOverlay, makeRootfs, type Rootfs, rootfsIn } from "./rootfs.ts";
 
@@ -58,7 +58,7 @@ export async function configOf(
     return await bundleConfig(spec, { bundle: spec.source.path, cgroupsPath });
   if (spec.source.kind === "template")
     throw new NexcageError("SPEC_REFUSED", `template: ${spec.source.volume} needs runtime: lxc`, {
-      hint: "for crun name a rootfs or a bundle",
+      hint: `for ${spec.runtime} name a rootfs or a bundle`,
     });
   const store = await images();
   const imagePath = await store.rootfs(spec.source.digest);
@@ -86,13 +86,13 @@ export function accountsReader(): (imagePath: string) => Promise<Accounts> {
  * leaves nothing that does not go with that.
  */
 export function overlayTrial(options: {
-  native: () => Promise<Native>;
+  runtime: () => Promise<OciRuntime>;
   log: Log;
 }): (bundle: string) => Promise<boolean> {
   let trial: Promise<boolean> | undefined;
   async function tryIn(bundle: string): Promise<boolean> {
-    const native = await options.native();
-    const isPossible = await native.canOverlay(bundle);
+    const runtime = await options.runtime();
+    const isPossible = await runtime.canOverlay(bundle);
     if (!isPossible) options.log.warn({}, "no overlays here: each container gets a copy of its image");
     return isPossible;
   }

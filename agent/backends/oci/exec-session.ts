@@ -1,7 +1,7 @@
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import * as z from "zod";
-import type { TerminalSize } from "./native.ts";
+import type { TerminalSize } from "./oci-runtime.ts";
 
 /** How a process ended; `lost`: who watched it was killed, so nobody knows. */
 export type ProcessEnd =

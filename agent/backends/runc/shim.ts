@@ -1,0 +1,149 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
+import { hasCode, NexcageError } from "../../../shared/errors.ts";
+import { openPipe, openSocketPair } from "../../libc.ts";
+import type { Log } from "../../log.ts";
+import { type ExecSession, openSession } from "../oci/exec-session.ts";
+import { type FailureKind, failureKinds } from "../oci/failure-kinds.ts";
+import type { AttachOptions, Monitored, TerminalSize } from "../oci/oci-runtime.ts";
+
+export type ShimOptions = { environment: Record<string, string>; log: Log };
+
+type CreateOptions = Monitored & {
+  /** Where the program writes the init's pid. */
+  pidFile: string;
+  /** Mounted on `rootfs` for the program and the container alone. */
+  overlay: { lower: string; upper: string; work: string; rootfs: string } | undefined;
+  timeoutMs: number;
+};
+
+type ExecOptions = {
+  /** `process` of the OCI runtime specification. */
+  process: Record<string, unknown>;
+  terminal: TerminalSize | undefined;
+  /** A folder of the container's, for files that are needed for a moment. */
+  folder: string;
+  timeoutMs: number;
+};
+
+/** nexcage-shim (native/shim.c): runs a runtime's program so that what that starts is a child of our monitor. */
+export type Shim = {
+  /** @throws {NexcageError} with what the program said on stderr in `details.stderr` */
+  create(program: string[], options: CreateOptions): Promise<void>;
+  attach(options: AttachOptions): Promise<void>;
+  /** `program` is given the words that tell it what to run and where to write its pid. */
+  exec(program: (words: string[]) => string[], options: ExecOptions): Promise<ExecSession>;
+  canOverlay(folder: string): Promise<boolean>;
+};
+
+/** @param directory where nexcage-shim and nexcage-monitor are */
+export function openShim(directory: string, { environment, log }: ShimOptions): Shim {
+  const path = join(directory, "nexcage-shim");
+  const monitor = join(directory, "nexcage-monitor");
+  let execs = 0;
+
+  /** Starts it, and leaves it: what it becomes outlives us. `fds` are its stdin, stdout and stderr, and CONTROL. */
+  async function ask(words: string[], fds?: [number, number, number, number]): Promise<number> {
+    log.debug({ arguments: words }, "nexcage-shim");
+    const [stdin, stdout, stderr, ...control] = fds ?? (["ignore", "ignore", "ignore"] as const);
+    const child = spawn(path, words, {
+      stdio: [stdin, stdout, stderr, "pipe", ...control],
+      env: environment,
+      cwd: "/",
+      detached: true,
+    });
+    child.unref();
+    for (const fd of fds ?? []) closeSync(fd);
+    return parseAnswer(await answerOf(child));
+  }
+
+  const monitored = ({ ioPath, logPath, logMaxBytes, exitRecordPath }: Monitored): string[] => [
+    monitor,
+    ioPath,
+    logPath,
+    String(logMaxBytes),
+    exitRecordPath,
+  ];
+  return {
+    async create(program, { pidFile, overlay, timeoutMs, ...options }) {
+      const { lower, upper, work, rootfs } = overlay ?? { lower: "", upper: "", work: "", rootfs: "" };
+      const words = [...monitored(options), pidFile, String(timeoutMs), lower, upper, work, rootfs];
+      await ask(["create", ...words, ...program]);
+    },
+    async attach({ pid, ...options }) {
+      await ask(["attach", ...monitored(options), String(pid)]);
+    },
+    async exec(program, { process: wanted, terminal, folder, timeoutMs }) {
+      const name = `exec-${process.pid}-${execs++}`;
+      const file = join(folder, `${name}.json`);
+      const pidFile = join(folder, `${name}.pid`);
+      const console = terminal === undefined ? "" : `${name}.tty`;
+      const words = ["--process", file, "--pid-file", pidFile];
+      if (terminal !== undefined) words.push("--console-socket", console);
+      const pipes = { stdin: await openPipe(), stdout: await openPipe(), stderr: await openPipe() };
+      const [control, theirs] = await openSocketPair();
+      // From here on the streams close the descriptors.
+      const session = (pid: number): ExecSession =>
+        openSession({
+          pid,
+          control,
+          stdin: pipes.stdin.write,
+          stdout: pipes.stdout.read,
+          stderr: terminal === undefined ? pipes.stderr.read : -1,
+        });
+      try {
+        const size = terminal && { consoleSize: { height: terminal.rows, width: terminal.columns } };
+        writeFileSync(file, JSON.stringify({ ...wanted, ...size }), { mode: 0o600 });
+        const pid = await ask(
+          ["exec", monitor, folder, console, pidFile, String(timeoutMs), ...program(words)],
+          [pipes.stdin.read, pipes.stdout.write, pipes.stderr.write, theirs],
+        );
+        if (terminal !== undefined) closeSync(pipes.stderr.read);
+        return session(pid);
+      } catch (error) {
+        await using failed = openSession({
+          pid: 0,
+          control,
+          stdin: pipes.stdin.write,
+          stdout: pipes.stdout.read,
+          stderr: pipes.stderr.read,
+        });
+        const said = failed.stderr === undefined ? "" : await text(failed.stderr);
+        if (!(error instanceof NexcageError)) throw error;
+        throw new NexcageError(error.code, error.message, { details: { stderr: said.slice(-2048) } });
+      } finally {
+        rmSync(file, { force: true });
+      }
+    },
+    async canOverlay(folder) {
+      return (await ask(["overlay", folder])) === 1;
+    },
+  };
+}
+
+async function answerOf(child: ChildProcess): Promise<string> {
+  const failed = new Promise<never>((_resolve, reject) => child.once("error", reject));
+  try {
+    return await Promise.race([text(child.stdio[3] as Readable), failed]);
+  } catch (cause) {
+    if (!hasCode(cause, "ENOENT", "EACCES")) throw cause;
+    throw new NexcageError("BACKEND_UNAVAILABLE", `runc: there is no ${child.spawnfile}`, {
+      hint: "build it: native/build",
+      cause,
+    });
+  }
+}
+
+/** `done NUMBER`, or a kind of failure and its message, then what the program said. */
+function parseAnswer(answer: string): number {
+  const [, number] = /^done (\d+)\n$/.exec(answer) ?? [];
+  if (number !== undefined) return Number(number);
+  const [, kind = "failed", message = "it ended without an answer", stderr = ""] =
+    /^([a-z]+) ([^\n]*)\n(.*)$/s.exec(answer) ?? [];
+  throw new NexcageError(failureKinds[kind as FailureKind] ?? "RUNTIME_FAILED", message, {
+    details: { stderr },
+  });
+}

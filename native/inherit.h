@@ -1,0 +1,11 @@
+/* What a container's init would inherit from who makes it. */
+#ifndef INHERIT_H
+#define INHERIT_H
+
+/* stdin is /dev/null, and so is what is -1. 0, or a negative errno. */
+int null_stdio(int out, int err);
+
+/* Takes off what is left of the agent: descriptors from `first` on, and the limit of open files that Node raises. */
+void forget_caller(unsigned first);
+
+#endif

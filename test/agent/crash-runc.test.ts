@@ -1,0 +1,4 @@
+import test from "ava";
+import { crashTests } from "./crash-tests.ts";
+
+crashTests(test, "runc");

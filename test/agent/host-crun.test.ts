@@ -1,0 +1,4 @@
+import test from "ava";
+import { hostTests } from "./host-tests.ts";
+
+hostTests(test, "crun");
