@@ -113,6 +113,11 @@ export interface Backend {
   retire(id: ContainerId): Promise<void>;
   /** Ends and removes what came after `retire`, and puts back the files. Without any aside it only ends. */
   restore(id: ContainerId): Promise<void>;
+  /**
+   * Ends and removes what was made here in the place of another backend's container of this name, or is half made;
+   * `restore` of that one comes after. Fine where there is nothing.
+   */
+  undoReplacement(id: ContainerId, options: { of: BackendName }): Promise<void>;
   /** Removes what `retire` put aside. */
   discard(id: ContainerId): Promise<void>;
   /**

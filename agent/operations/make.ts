@@ -53,6 +53,8 @@ export function replaceContainer(parts: Parts, spec: ContainerSpec, options: Mak
     attempt.undo(() => old.backend.restore(id));
     await attempt.step("retiring");
     await old.backend.retire(id);
+    const backend = requireBackend(backends, spec.runtime);
+    if (backend !== old.backend) attempt.undo(() => backend.undoReplacement(id, { of: old.backend.name }));
     await make(parts, spec, options, attempt);
     await attempt.step("discarding");
     await old.backend

@@ -66,11 +66,13 @@ async function settle(intent: CutOff, parts: Parts, { signal }: Waiting): Promis
       return undone;
     case "replace":
       if (isMade) {
-        await backend.discard(id);
+        for (const one of parts.backends) await one.discard(id);
         return await done();
       }
       if (record === undefined) await removeAll(parts, id);
       else {
+        for (const other of parts.backends)
+          if (other !== backend) await other.undoReplacement(id, { of: backend.name });
         await backend.restore(id);
         if (intent.wasRunning === true) await startRestored(parts, id, { signal });
       }

@@ -28,7 +28,8 @@ export type AgentHost = {
   /** The same, not started by its launcher. */
   unsealedCommand(...args: string[]): Promise<CommandResult>;
   shell(script: string): Promise<string>;
-  /** Everything that a container leaves on a host, and nothing of journals, whose entries stay for a day. */
+  /** Everything that a container leaves on a host, and nothing of journals, whose entries stay for a day, or of
+   *  libcrun's own cache. */
   leftovers(): Promise<string>;
   /** Deletes all containers but the resident. */
   clear(): Promise<void>;
@@ -160,7 +161,8 @@ while [ $tries -gt 0 ] && [ "$(cat proc/[0-9]*/comm 2>/dev/null | grep -cx nexca
 done
 find run/nexcage run/lock/nexcage var/lib/nexcage var/log/nexcage \
   -path var/lib/nexcage/journal -prune -o -path 'var/lib/nexcage/images/*' -prune -o \
-  -path 'var/lib/nexcage/uploads*' -prune -o -name 'journal-*' -prune -o -print 2>/dev/null | sort
+  -path 'var/lib/nexcage/uploads*' -prune -o -name 'journal-*' -prune -o -path 'run/nexcage/.crun/.cache' -prune -o \
+  ! -path run/nexcage/.crun ! -path run/nexcage/.runc -print 2>/dev/null | sort
 find sys/fs/cgroup -path '*nexcage/*' -type d | sort
 grep -c . proc/mounts
 processes=$(for comm in proc/[0-9]*/comm; do cat "$comm" 2>/dev/null; done)

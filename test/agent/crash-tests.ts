@@ -16,6 +16,7 @@ export function crashTests(test: TestFn, runtime: OciRuntimeName): void {
 
   const web = makeSpec("web");
   const newWeb = makeSpec("web", { environment: { VERSION: "2" } });
+  const otherWeb = makeSpec("web", { runtime: runtime === "crun" ? "runc" : "crun" });
   const { id } = web;
 
   let clean: Promise<string> | undefined;
@@ -99,9 +100,13 @@ export function crashTests(test: TestFn, runtime: OciRuntimeName): void {
     );
 
   const replaceSteps = ["begun", "stopping", "retiring", ...createSteps.slice(1, -1), "discarding", "ending"];
-  for (const step of replaceSteps)
+  const replacements = [
+    ...replaceSteps.map((step) => ({ step, spec: newWeb, what: "replace" })),
+    ...replaceSteps.slice(1).map((step) => ({ step, spec: otherWeb, what: "replace by another runtime" })),
+  ];
+  for (const { step, spec, what } of replacements)
     hostTest(
-      `an agent killed before "${step}" of replace leaves the old or the new one running`,
+      `an agent killed before "${step}" of ${what} leaves the old or the new one running`,
       async (t, agent) => {
         const before = await withResident(agent);
         await agent.run({ do: "create", spec: web, start: true, operationId: newOperation() });
@@ -112,19 +117,19 @@ export function crashTests(test: TestFn, runtime: OciRuntimeName): void {
           { do: "state", id },
         );
         await agent.shell(`nsenter -t ${state?.state?.pid} -m sh -c 'echo kept >/data/file'`);
-        const replace = { do: "replace", spec: newWeb, start: true, operationId: newOperation() } as const;
+        const replace = { do: "replace", spec, start: true, operationId: newOperation() } as const;
         t.deepEqual(await agent.run({ ...replace, killAt: step }), [undefined]);
 
         const found = (await agent.list()).find((container) => container.id === id);
         t.is(found?.state.status, "running");
         const isNew = step === "discarding" || step === "ending";
-        t.deepEqual(found?.spec, isNew ? newWeb : web);
+        t.deepEqual(found?.spec, isNew ? spec : web);
         const file = await agent.shell(`nsenter -t ${found?.state.pid} -m cat /data/file`);
         t.is(file, isNew ? "" : "kept", "with its files");
 
         const [resent] = await agent.run(replace, deletion());
         t.is(statusOf(resent), "running");
-        t.deepEqual(resent?.container?.spec, newWeb);
+        t.deepEqual(resent?.container?.spec, spec);
         if (isNew) t.is(resent?.container?.state.pid, found?.state.pid, "never twice");
         t.is(await agent.leftovers(), before);
       },

@@ -94,6 +94,7 @@ handTest("doctor reports the configuration, LXC's tools, storage and network of 
   t.regex(stdout, /^ok +configuration: none/m);
   t.regex(stdout, /^ok +backend lxc: /m);
   t.regex(stdout, /^ok +backend crun: 1\.21/m);
+  t.regex(stdout, /^ok +backend runc: 1\./m);
   t.regex(stdout, /^ok +Proxmox VE: 9\.2\.11/m);
   t.regex(stdout, /^ok +LXC: 5\.0\.2/m);
   t.regex(stdout, /^ok +cluster: node pve1, \/etc\/pve can be written/m);
@@ -128,7 +129,11 @@ const wrong: { words: string; exitCode: number; says: RegExp }[] = [
   { words: "run --name x --image local:vztmpl/none.tar.zst", exitCode: 1, says: /has no local:vztmpl\/none/ },
   { words: "strat --name x", exitCode: 2, says: /"strat" is not a command .*\n.*did you mean "start"\?/ },
   { words: "create", exitCode: 2, says: /create needs one container id/ },
-  { words: "create --name x --runtime docker", exitCode: 2, says: /runtime.*"docker".*"crun", "lxc"/ },
+  {
+    words: "create --name x --runtime docker",
+    exitCode: 2,
+    says: /runtime.*"docker".*"crun", "lxc", "runc"/,
+  },
   { words: "create --name x --image nothing --runtime docker", exitCode: 2, says: /"docker"/ },
 ];
 for (const { words, exitCode, says } of wrong)
@@ -189,6 +194,7 @@ handTest("a configuration that is not right is refused with its place and the ne
 const lifecycles = [
   { runtime: "lxc", source: `--image ${busyboxTemplate}` },
   { runtime: "crun", source: "--bundle bundle" },
+  { runtime: "runc", source: "--bundle bundle" },
 ];
 for (const { runtime, source } of lifecycles)
   handTest(`${runtime}: create, list, start, state, kill SIGTERM, stop, state, delete`, async (t) => {

@@ -11,17 +11,21 @@ import { makeProxmox, onHost, small } from "./bed.ts";
 
 /* What `fleet exec` promises, on each backend the same. */
 
-const runtimes = ["lxc", "crun"] as const;
+const runtimes = ["lxc", "crun", "runc"] as const;
 
-const haveBoth = lazy(async () => {
+const haveAll = lazy(async () => {
   const bed = await makeProxmox();
   const web = { rootfs: "./rootfs", host: "pve1", command: ["sleep", "1000"], stop_grace_period: "0s" };
-  await bed.writeFleet({ lxc: { ...web, runtime: "lxc", proxmox: small }, crun: web });
+  await bed.writeFleet({
+    lxc: { ...web, runtime: "lxc", proxmox: small },
+    crun: web,
+    runc: { ...web, runtime: "runc" },
+  });
   const { exitCode, stdout } = await bed.nexcage("fleet", "apply");
   if (exitCode !== 0) throw new Error(stdout);
   return bed;
 });
-test.after.always(() => haveBoth[Symbol.asyncDispose]());
+test.after.always(() => haveAll[Symbol.asyncDispose]());
 
 /** In the bed's folder a shell, in which `nexcage` is the built one. */
 function shell(bed: Bed, script: string) {
@@ -37,7 +41,7 @@ function shell(bed: Bed, script: string) {
 
 proxmoxTest("exec passes its streams on, and ends as the command does", async (t) => {
   t.timeout(90_000);
-  const bed = await haveBoth();
+  const bed = await haveAll();
   for (const id of runtimes) {
     const exec = async (...words: string[]) => await bed.nexcage("fleet", "exec", ...words);
     const both = await exec(id, "--", "sh", "-c", "echo out; echo err >&2; exit 3");
@@ -64,7 +68,7 @@ proxmoxTest("exec passes its streams on, and ends as the command does", async (t
 
 proxmoxTest("exec of 50 MB of binary output is byte-exact", async (t) => {
   t.timeout(90_000);
-  const bed = await haveBoth();
+  const bed = await haveAll();
   for (const id of runtimes) {
     const { exitCode } = await bed.nexcage(
       ...["fleet", "exec", id, "--", "dd", "if=/dev/urandom", "of=/tmp/big", "bs=1M", "count=50"],
@@ -82,7 +86,7 @@ proxmoxTest(
   "exec with a terminal has the user's size, follows it, and ends as the command does",
   async (t) => {
     t.timeout(90_000);
-    const bed = await haveBoth();
+    const bed = await haveAll();
     const inside = `stty size; while [ "$(stty size)" = "33 99" ]; do sleep 0.1; done; stty size; exit 9`;
     for (const id of runtimes) {
       // `script` has a terminal; who sits at it makes it larger once the first size is seen inside.
@@ -102,7 +106,7 @@ exec nexcage fleet exec -t ${id} -- sh -c '${inside}'`;
 
 proxmoxTest("what is typed at a terminal arrives, is echoed once, and its end is ^D", async (t) => {
   t.timeout(90_000);
-  const bed = await haveBoth();
+  const bed = await haveAll();
   for (const id of runtimes) {
     const { exitCode, stdout } = await shell(
       bed,
@@ -115,7 +119,7 @@ proxmoxTest("what is typed at a terminal arrives, is echoed once, and its end is
 
 proxmoxTest("a command that ignores SIGTERM ends with its client, and with its agent", async (t) => {
   t.timeout(180_000);
-  const bed = await haveBoth();
+  const bed = await haveAll();
   const isThere = async (): Promise<boolean> => (await onHost(bed, "pgrep -f '^sleep 987[6]'")) !== "";
   for (const id of runtimes)
     for (const who of ["client", "agent", "by hand"] as const)

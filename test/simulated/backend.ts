@@ -140,6 +140,10 @@ export function simulatedBackend(host: SimulatedContainers, alive: () => Promise
       await alive();
       host.restore(id);
     },
+    async undoReplacement(id) {
+      await alive();
+      host.delete(id);
+    },
     async discard(id) {
       await alive();
       host.discard(id);

@@ -106,6 +106,7 @@ export function processBackend(folder: string): Backend {
     stopNow,
     retire: stopNow,
     restore: stopNow,
+    undoReplacement: stopNow,
     discard: async () => {},
     async delete(id) {
       await stopNow(id);

@@ -236,6 +236,10 @@ export class LxcBackend implements Backend {
     await this.#guests.run(["set", aside.vmid, "--description", withMark(aside.config.description, mark)]);
   }
 
+  async undoReplacement(id: ContainerId): Promise<void> {
+    await this.delete(id);
+  }
+
   async discard(id: ContainerId): Promise<void> {
     const aside = findGuest(id, { aside: true });
     if (aside !== undefined) await this.#guests.destroy(aside.vmid);

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Features, LogLine, ProcessInfo } from "../../../shared/container.ts";
 import { asNexcageError, NexcageError } from "../../../shared/errors.ts";
 import type { ContainerId } from "../../../shared/ids.ts";
-import type { ContainerSpec } from "../../../shared/spec.ts";
+import type { BackendName, ContainerSpec } from "../../../shared/spec.ts";
 import { endCgroup } from "../../cgroups.ts";
 import type { ImageStore } from "../../images/store.ts";
 import type { Log } from "../../log.ts";
@@ -163,6 +163,11 @@ export class OciBackend implements Backend {
   async restore(id: ContainerId): Promise<void> {
     await this.stopNow(id);
     await bringBack(id, this.#options.paths);
+  }
+
+  async undoReplacement(id: ContainerId, { of }: { of: BackendName }): Promise<void> {
+    // Another OCI runtime's container has its files where ours are.
+    await (of === "lxc" ? this.delete(id) : this.restore(id));
   }
 
   async discard(id: ContainerId): Promise<void> {
