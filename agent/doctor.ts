@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { Observed } from "../shared/container.ts";
 import { asNexcageError } from "../shared/errors.ts";
 import { formatSize } from "../shared/units.ts";
 import type { Check } from "./backends/backend.ts";
@@ -19,16 +20,17 @@ export async function examine(
   { config, signal }: { config: Config | undefined; signal: AbortSignal },
 ): Promise<Check[]> {
   const features = await runtime.features();
+  const containers = await runtime.list({ signal });
   return [
     checkConfig(config),
     checkCgroups(features.cgroups),
-    ...features.backends.map((backend) => checkBackend(backend, features)),
+    ...features.backends.map((backend) => checkBackend(backend, features, containers)),
     ...(await runtime.examine()),
     checkOverlay(),
     ...[paths.run, paths.lib, paths.log, paths.lock].map(checkFolder),
     checkSpace(paths.lib),
     checkJournals(paths),
-    ...(await checkContainers(runtime, { signal })),
+    ...checkContainers(containers),
   ];
 }
 
@@ -73,18 +75,25 @@ function checkCgroups(mode: Features["cgroups"]): Check {
   }
 }
 
-/** One that is missing is a failure where there is no other. */
+/** What to do where one is missing. */
+const backendHints: Record<string, string> = {
+  crun: "run nexcage-agent itself, as root, from the package that it came in",
+  lxc: "it needs a Proxmox VE host",
+  runc: "install it: apt-get install runc",
+};
+
+/** One that is missing is a failure where containers need it, or there is no other; nobody needs runc beside crun. */
 function checkBackend(
-  { name, available, version, reason }: Features["backends"][number],
+  { name: backend, available, version, reason = "not available" }: Features["backends"][number],
   { backends }: Features,
+  containers: Observed[],
 ): Check {
-  if (available) return { name: `backend ${name}`, result: "ok", message: version ?? "available" };
-  return {
-    name: `backend ${name}`,
-    result: backends.some((one) => one.available) ? "warning" : "failed",
-    message: reason ?? "not available",
-    hint: "run nexcage-agent itself, as root, from the package that it came in; lxc needs a Proxmox VE host",
-  };
+  const name = `backend ${backend}`;
+  if (available) return { name, result: "ok", message: version ?? "available" };
+  const isNeeded =
+    containers.some((container) => container.backend === backend) || !backends.some((one) => one.available);
+  if (backend === "runc" && !isNeeded) return { name, result: "ok", message: `not here: ${reason}` };
+  return { name, result: isNeeded ? "failed" : "warning", message: reason, hint: backendHints[backend] };
 }
 
 function checkOverlay(): Check {
@@ -156,8 +165,7 @@ function ageMs(path: string): number {
   return found === undefined ? 0 : Date.now() - found.mtimeMs;
 }
 
-async function checkContainers(runtime: Runtime, { signal }: { signal: AbortSignal }): Promise<Check[]> {
-  const containers = await runtime.list({ signal });
+function checkContainers(containers: Observed[]): Check[] {
   const running = containers.filter(({ state }) => state.status === "running").length;
   const lost = containers.filter(({ monitor, state }) => monitor === "lost" && state.status !== "stopped");
   return [

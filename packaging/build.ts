@@ -47,7 +47,10 @@ const __import_meta_url = require("node:url").pathToFileURL(__filename).href;`,
       koffi: join(root, "packaging/koffi-native.ts"),
       "string-width": join(root, "packaging/string-width.ts"),
     },
-    plugins: [{ name: "leave-out-unused", setup: leaveOutUnused }],
+    plugins: [
+      { name: "leave-out-unused", setup: leaveOutUnused },
+      { name: "ssh-crypto", setup: resolveSshCrypto },
+    ],
   });
   await build({
     ...common,
@@ -58,12 +61,14 @@ const __import_meta_url = require("node:url").pathToFileURL(__filename).href;`,
 
 share(process.execPath, join(lib, "node"));
 chmodSync(join(lib, "node"), 0o755);
-const native = buildNative();
+const native = make("native/build", "the crun backend will not be available");
 if (native !== undefined) for (const name of readdirSync(native)) share(join(native, name), join(lib, name));
 share(
   join(root, `node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`),
   join(lib, "koffi.node"),
 );
+const ciphers = make("packaging/build-ssh-crypto", "uploads will be slower");
+if (ciphers !== undefined) share(ciphers, join(lib, "sshcrypto.node"));
 writeStart("nexcage");
 // The agent's is the launcher that seals it first, where there is one.
 if (native === undefined) writeStart("nexcage-agent");
@@ -76,6 +81,10 @@ function leaveOutUnused({ onLoad }: PluginBuild): void {
   onLoad({ filter: /ssh2\/lib\/(http-agents|keygen|server)\.js$/ }, () => ({ contents: "" }));
 }
 
+function resolveSshCrypto({ onResolve }: PluginBuild): void {
+  onResolve({ filter: /\/sshcrypto\.node$/ }, () => ({ path: join(root, "packaging/ssh-crypto.ts") }));
+}
+
 /** A hard link where the file system allows one: Node alone is 130 MB. */
 function share(from: string, to: string): void {
   try {
@@ -85,15 +94,15 @@ function share(from: string, to: string): void {
   }
 }
 
-/** The folder with the native library; undefined, with a word about it, where it cannot be built. */
-function buildNative(): string | undefined {
+/** What a script has compiled, by its path; undefined, with a word of what that means, where it cannot. */
+function make(script: string, without: string): string | undefined {
   try {
-    return execFileSync(join(root, "native/build"), {
+    return execFileSync(join(root, script), {
       encoding: "utf8",
       stdio: ["ignore", "pipe", "inherit"],
     }).trim();
   } catch {
-    console.error("build: the native library could not be built: the crun backend will not be available");
+    console.error(`build: ${script} failed: ${without}`);
     return undefined;
   }
 }

@@ -171,7 +171,7 @@ export type Check = {
   result: "ok" | "warning" | "failed";
   message: string;
   /** What to do. */
-  hint?: string;
+  hint?: string | undefined;
 };
 
 /** Told each step of an operation before it is done, such as `creating`. */
