@@ -5,7 +5,13 @@ import { NexcageError } from "../../shared/errors.ts";
 const status = { noSuchFile: 2, permissionDenied: 3, failure: 4 } as const;
 
 /**
- * Sends a file. At 50 ms of round trip 64 pieces in flight are three times as fast as 16; more gain nothing.
+ * How a file is sent: in pieces as large as OpenSSH's server takes them, since each is a request and an answer, and
+ * more of them in flight than the 2 MiB of its window, which a long round trip needs.
+ */
+const pieces = { chunkSize: 255 * 1024, concurrency: 16 } as const;
+
+/**
+ * Sends a file.
  * @returns false where the login user may not write there
  * @throws {NexcageError} `DISK_FULL`, `UPLOAD_FAILED`
  */
@@ -19,7 +25,7 @@ export async function sendFile(
   const step = (sentBytes: number): void => onProgress(sentBytes);
   sftp.on("error", sent.reject); // what is pending when the channel fails is answered by nobody else
   sftp.once("close", () => sent.reject(new Error("the SFTP channel was closed")));
-  sftp.fastPut(localPath, remotePath, { concurrency: 64, chunkSize: 32_768, step }, (error) => {
+  sftp.fastPut(localPath, remotePath, { ...pieces, step }, (error) => {
     if (error) sent.reject(error);
     else sent.resolve(true);
   });
