@@ -1,5 +1,13 @@
 import { release } from "node:os";
-import type { Change, Features, LockHolder, LogLine, Observed, ProcessInfo } from "../shared/container.ts";
+import type {
+  Change,
+  Features,
+  Hello,
+  LockHolder,
+  LogLine,
+  Observed,
+  ProcessInfo,
+} from "../shared/container.ts";
 import { NexcageError } from "../shared/errors.ts";
 import type { ContainerId, Digest, OperationId } from "../shared/ids.ts";
 import { ociVersion } from "../shared/oci.ts";
@@ -66,6 +74,8 @@ export type ChangeOptions = Waiting & {
  * acts twice. What is told is what was seen; `changed` compares before and after.
  */
 export interface Runtime extends AsyncDisposable {
+  /** Loads and starts nothing. */
+  hello(): Hello;
   features(): Promise<Features>;
   /** What the backends that are available need of this host. */
   examine(): Promise<Check[]>;
@@ -149,6 +159,19 @@ export async function openRuntime(dependencies: RuntimeDependencies, { signal }:
   const prune = coalesce(() => pruneImages(parts));
   await recoverAll(parts, { signal });
 
+  function hello(): Hello {
+    const node = backends.map((backend) => backend.node?.()).find((one) => one !== undefined);
+    return {
+      agentVersion: version,
+      protocol: protocolVersion,
+      ociVersion,
+      hostname,
+      kernel: release(),
+      architecture: process.arch,
+      ...(node !== undefined && { node }),
+    };
+  }
+
   async function pruneAfter(changing: Promise<Change>): Promise<Change> {
     const change = await changing;
     if (change.changed)
@@ -166,14 +189,10 @@ export async function openRuntime(dependencies: RuntimeDependencies, { signal }:
 
   return {
     images: lazyImages(dependencies.images),
+    hello,
     async features() {
       return {
-        agentVersion: version,
-        protocol: protocolVersion,
-        ociVersion,
-        hostname,
-        kernel: release(),
-        architecture: process.arch,
+        ...hello(),
         cgroups: await cgroupMode(),
         backends: await Promise.all(backends.map((backend) => backend.features())),
       };

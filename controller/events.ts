@@ -1,11 +1,11 @@
-import type { Features, LockHolder, Observed } from "../shared/container.ts";
+import type { Hello, LockHolder, Observed } from "../shared/container.ts";
 import type { NexcageError } from "../shared/errors.ts";
 import type { PlannedChange } from "./plan/model.ts";
 
 /** What happens while a fleet is worked on, as it happens. `report/` alone turns it into text. */
 export type FleetEvent =
   | { kind: "host.connecting"; host: string }
-  | { kind: "host.ready"; host: string; features: Features; durationMs: number }
+  | { kind: "host.ready"; host: string; hello: Hello; durationMs: number }
   | { kind: "host.unreachable"; host: string; error: NexcageError }
   | { kind: "host.lost"; host: string; error: NexcageError }
   | { kind: "host.back"; host: string }

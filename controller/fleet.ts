@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import PQueue from "p-queue";
-import type { Features, LockHolder } from "../shared/container.ts";
+import type { Hello, LockHolder } from "../shared/container.ts";
 import { asNexcageError, type ErrorCode, NexcageError } from "../shared/errors.ts";
 import { limits, type Method, type Params, type Result } from "../shared/protocol.ts";
 import { formatDuration } from "../shared/units.ts";
@@ -107,7 +107,7 @@ export class HostAgent implements AsyncDisposable {
   readonly #options: FleetOptions;
   /** What all requests share; once rejected it stays so. */
   #link: Promise<Link> | undefined;
-  #features: Features | undefined;
+  #hello: Hello | undefined;
   #lock: { fleet: string; holder: LockHolder } | undefined;
   readonly #acknowledged: Params<"operation/acknowledge">["operationIds"] = [];
 
@@ -116,8 +116,8 @@ export class HostAgent implements AsyncDisposable {
     this.#options = options;
   }
 
-  get features(): Features {
-    if (this.#features !== undefined) return this.#features;
+  get hello(): Hello {
+    if (this.#hello !== undefined) return this.#hello;
     throw new NexcageError("INTERNAL", `the agent on ${this.host.name} was not opened`);
   }
 
@@ -127,9 +127,9 @@ export class HostAgent implements AsyncDisposable {
     const startedMs = performance.now();
     emit({ kind: "host.connecting", host: this.host.name });
     const { session } = await this.#linked();
-    this.#features = session.features;
+    this.#hello = session.hello;
     const durationMs = performance.now() - startedMs;
-    emit({ kind: "host.ready", host: this.host.name, features: session.features, durationMs });
+    emit({ kind: "host.ready", host: this.host.name, hello: session.hello, durationMs });
   }
 
   /**

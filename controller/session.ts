@@ -1,7 +1,7 @@
 import type { Readable, Writable } from "node:stream";
 import { CancellationTokenSource, ConnectionError, ErrorCodes, ResponseError } from "vscode-jsonrpc/node";
 import { openConnection } from "../shared/connection.ts";
-import type { Features, LogLine } from "../shared/container.ts";
+import type { Hello, LogLine } from "../shared/container.ts";
 import { asNexcageError, NexcageError } from "../shared/errors.ts";
 import { FrameGuard } from "../shared/framing.ts";
 import {
@@ -49,7 +49,7 @@ export type StreamSink = {
 
 /** One agent, greeted: requests go to it until it is closed or lost. */
 export interface AgentSession extends AsyncDisposable {
-  readonly features: Features;
+  readonly hello: Hello;
   /**
    * @throws {NexcageError} the agent's own; `AGENT_LOST` or `CONNECTION_LOST` when it ended before it
    * answered: a change may or may not have happened, and is safe to send again under the same id
@@ -189,7 +189,7 @@ export async function openSession(
 
   try {
     const hello = AbortSignal.timeout(helloTimeoutMs);
-    const features = await untilAborted(
+    const said = await untilAborted(
       request(
         "hello",
         { protocol: protocolVersion, controllerVersion: version },
@@ -204,11 +204,11 @@ export async function openSession(
         { hint: `by hand: ssh ${host} ${agentPath} features` },
       );
     });
-    requireTalk(features.protocol, host);
+    requireTalk(said.protocol, host);
     return {
-      features,
+      hello: said,
       request: async (method, params, options) => {
-        requireMethod({ method, params }, features.protocol, host);
+        requireMethod({ method, params }, said.protocol, host);
         return await request(method, params, options);
       },
       openStream(sink) {

@@ -77,14 +77,21 @@ export const LogLine = z.object({
 });
 export type LogLine = z.infer<typeof LogLine>;
 
-/** What a host can run, and on what. */
-export const Features = z.object({
+/** Who answers on a host. Each command waits for it on each host: it is what costs nothing to find out. */
+export const Hello = z.object({
   agentVersion: z.string(),
   protocol: z.string(),
   ociVersion: z.string(),
   hostname: z.string(),
   kernel: z.string(),
   architecture: z.string(),
+  /** Of a host that is a node of Proxmox's. */
+  node: ProxmoxNode.optional(),
+});
+export type Hello = z.infer<typeof Hello>;
+
+/** What a host can run, and on what. */
+export const Features = Hello.extend({
   cgroups: z.enum(["v1", "v2", "hybrid", "none"]),
   backends: z.array(
     z.object({
@@ -93,8 +100,6 @@ export const Features = z.object({
       version: z.string().optional(),
       /** Why it is not available. */
       reason: z.string().optional(),
-      /** What `lxc` finds on its node. */
-      node: ProxmoxNode.optional(),
     }),
   ),
 });

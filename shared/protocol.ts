@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { Change, Described, Features, LockHolder, LogLine, Observed, ProcessInfo } from "./container.ts";
+import { Change, Described, Hello, LockHolder, LogLine, Observed, ProcessInfo } from "./container.ts";
 import { type ErrorJson, isErrorCode } from "./errors.ts";
 import { ContainerId, Digest, OperationId } from "./ids.ts";
 import { ContainerSpec, EnvironmentName, EnvironmentValue, SnapshotPolicy, User } from "./spec.ts";
@@ -49,7 +49,7 @@ const make = operation.extend({
 export const methods = {
   hello: {
     params: z.object({ protocol: z.string(), controllerVersion: z.string() }),
-    result: Features,
+    result: Hello,
   },
 
   "fleet/lock": { params: z.object({ fleet: z.string(), holder: LockHolder }), result: nothing },

@@ -4,6 +4,7 @@ import type { Drift } from "../../shared/drift.ts";
 import type { ContainerId, Digest, OperationId } from "../../shared/ids.ts";
 import type { Status } from "../../shared/oci.ts";
 import type { Params, Result } from "../../shared/protocol.ts";
+import type { ProxmoxNode } from "../../shared/proxmox-node.ts";
 import type { BackendName, ContainerSpec } from "../../shared/spec.ts";
 
 /** A container as its backend has it, looked at now. `creating`: half made. */
@@ -76,6 +77,8 @@ export interface Backend {
   readonly untraced: "stopped" | "gone";
   /** Where `kill` with one of these has to end the container, or has failed; none where that is the container's affair. */
   readonly endingSignals?: ReadonlySet<string>;
+  /** What it finds where it needs a node of Proxmox's, and is on one. */
+  node?(): ProxmoxNode | undefined;
   /** Whether it works here, and why not. */
   features(): Promise<Features["backends"][number]>;
 

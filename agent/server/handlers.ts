@@ -42,7 +42,7 @@ export function sessionHandlers(runtime: Runtime): Handlers & AsyncDisposable {
   return {
     hello: async ({ protocol }) => {
       requireTalk(protocol);
-      return await runtime.features();
+      return runtime.hello();
     },
 
     "fleet/lock": async ({ fleet, holder }, { signal }) => {

@@ -10,7 +10,7 @@ import { type Call, type Handlers, sessionHandlers } from "./handlers.ts";
 export type SessionOptions = {
   input: Readable;
   output: Writable;
-  /** Opening it may take a while (recovery); only `hello` does not wait for more than its features. */
+  /** Opening it may take a while (recovery); `hello` waits for that alone. */
   runtime: Runtime;
   /** Ends the session as if the other end had gone. */
   signal: AbortSignal;

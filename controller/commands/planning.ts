@@ -73,10 +73,8 @@ export function planOf(
 
 function nodesOf({ agents }: FleetContext["opened"]): Map<string, ProxmoxNode> {
   return new Map(
-    [...agents].flatMap(([host, { features }]) =>
-      features.backends.flatMap(({ node }): [string, ProxmoxNode][] =>
-        node === undefined ? [] : [[host, node]],
-      ),
+    [...agents].flatMap(([host, { hello }]): [string, ProxmoxNode][] =>
+      hello.node === undefined ? [] : [[host, hello.node]],
     ),
   );
 }

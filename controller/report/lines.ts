@@ -44,7 +44,7 @@ function textOf(event: FleetEvent, { verbose }: { verbose: boolean }): string | 
       return verbose ? `${event.host}: connecting` : undefined;
     case "host.ready":
       return verbose
-        ? `${event.host}: agent ${event.features.agentVersion} answers after ${formatDuration(event.durationMs)}`
+        ? `${event.host}: agent ${event.hello.agentVersion} answers after ${formatDuration(event.durationMs)}`
         : undefined;
     case "host.unreachable":
       return `${event.host}: unreachable: ${errorText(event.error)}`;

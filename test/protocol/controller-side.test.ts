@@ -32,15 +32,13 @@ function openWith(t: ExecutionContext, script: string, options: { helloTimeoutMs
   return { session, log, child };
 }
 
-const features = {
+const hello = {
   agentVersion: "0",
   protocol: "1.0",
   ociVersion: "1.3.0",
   hostname: "pve1",
   kernel: "6",
   architecture: "x64",
-  cgroups: "v2",
-  backends: [],
 };
 
 function frame(message: unknown): string {
@@ -50,12 +48,12 @@ function frame(message: unknown): string {
 
 /** A shell line that says hello as an agent would. */
 const sayHello = (protocol = "1.0") =>
-  `printf '${mark.trim()}\\n${frame({ id: 0, result: { ...features, protocol } })}'`;
+  `printf '${mark.trim()}\\n${frame({ id: 0, result: { ...hello, protocol } })}'`;
 
 test("what a login shell prints before the agent goes into the log, and does no harm", async (t) => {
   const { session, log } = openWith(t, `echo 'Welcome to pve1'; ${sayHello()}; exec cat`);
   await using opened = await session;
-  t.is(opened.features.hostname, "pve1");
+  t.is(opened.hello.hostname, "pve1");
   t.deepEqual(log, ["Welcome to pve1"]);
 });
 
@@ -123,7 +121,7 @@ test("a change that wants a snapshot first is not sent to an agent that would pa
 test("an agent of a newer minor protocol is talked to", async (t) => {
   const { session } = openWith(t, `${sayHello("1.9")}; exec cat`);
   await using opened = await session;
-  t.is(opened.features.protocol, "1.9");
+  t.is(opened.hello.protocol, "1.9");
 });
 
 test("an agent that never answers hello is given up, with the command to try by hand", async (t) => {

@@ -5,6 +5,7 @@ import type { Features, LogLine, ProcessInfo } from "../../../shared/container.t
 import { NexcageError } from "../../../shared/errors.ts";
 import type { ContainerId, OperationId } from "../../../shared/ids.ts";
 import type { Result } from "../../../shared/protocol.ts";
+import type { ProxmoxNode } from "../../../shared/proxmox-node.ts";
 import type { ContainerSpec } from "../../../shared/spec.ts";
 import type { ImageStore } from "../../images/store.ts";
 import type { Log } from "../../log.ts";
@@ -91,17 +92,13 @@ export class LxcBackend implements Backend {
     this.#guests = new GuestChanges(options);
   }
 
+  node(): ProxmoxNode | undefined {
+    return whyMissing() === undefined ? readNode() : undefined;
+  }
+
   async features(): Promise<Features["backends"][number]> {
-    const name = this.name;
-    if (!["/usr/sbin/pct", "/usr/bin/pct"].some((path) => existsSync(path)))
-      return {
-        name,
-        available: false,
-        reason: "lxc: there is no pct on this host: it is no Proxmox VE host",
-      };
-    if (!existsSync(configFolder))
-      return { name, available: false, reason: `lxc: there is no ${configFolder}: is pve-cluster running?` };
-    return { name, available: true, node: readNode() };
+    const reason = whyMissing();
+    return { name: this.name, available: reason === undefined, ...(reason !== undefined && { reason }) };
   }
 
   async examine(): Promise<Check[]> {
@@ -407,4 +404,12 @@ export class LxcBackend implements Backend {
     // Beside the image's files, and removed with them.
     return await templateArchive({ rootfs, archive: join(dirname(rootfs), "template.tar.zst") }, options);
   }
+}
+
+/** Undefined on a node of Proxmox's. */
+function whyMissing(): string | undefined {
+  if (!["/usr/sbin/pct", "/usr/bin/pct"].some((path) => existsSync(path)))
+    return "lxc: there is no pct on this host: it is no Proxmox VE host";
+  if (!existsSync(configFolder)) return `lxc: there is no ${configFolder}: is pve-cluster running?`;
+  return undefined;
 }
