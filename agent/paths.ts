@@ -67,10 +67,14 @@ function pathsBelow({ run, lib, log, lock }: Roots) {
     /** What a Proxmox container writes on its console, as LXC keeps it. */
     consoleLog: (id: string) => join(log, `${id}.console`),
     containerLock: (id: string) => join(lock, `container-${id}`),
-    fleetLock: (fleet: string) => join(lock, `fleet-${shortHash(fleet)}`),
+    fleetLock: (fleet: string) =>
+      join(lock, `fleet-${plainName.test(fleet) ? fleet : `#${shortHash(fleet)}`}`),
     journalLock: (journal: string) => join(lock, `journal-${journal}`),
   };
 }
+
+/** A fleet's, as the controller lets them be: it can be a file's. A hash loads Node's crypto, which is dear. */
+const plainName = /^[A-Za-z0-9][\w.-]{0,62}$/;
 
 function cgroupFolder(run: string): string {
   return run === defaults.run ? "nexcage" : `nexcage-${shortHash(run)}`;
