@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
 import { serveSession } from "../../agent/server/session.ts";
 import { limits, mark, protocolVersion } from "../../shared/protocol.ts";
+import { version } from "../../shared/version.ts";
 import { simulatedRuntime } from "../simulated/host.ts";
 
 type Answer = { id: number; result?: unknown; error?: { message: string; data?: { code: string } } };
@@ -79,13 +80,13 @@ const create = (id: number, operationId: string, name: string) => ({
   },
 });
 
-test("the agent writes its mark, then answers hello with what it has", async (t) => {
+test("the agent writes its mark, then answers hello with who it is", async (t) => {
   const session = await startSession(t);
   session.send(hello);
   const [answer] = await session.answers(1);
   t.like(answer, {
     id: 1,
-    result: { protocol: protocolVersion, backends: [{ name: "crun", available: true }] },
+    result: { protocol: protocolVersion, agentVersion: version, hostname: "simulated" },
   });
 });
 
