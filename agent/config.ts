@@ -137,9 +137,14 @@ export function parseConfig(value: unknown, file: string): Config {
 
 const defaultBridge = "vmbr50";
 
-/** What runs a container of this name, by the configuration; undefined where it says nothing of it. Pure. */
-export function routeOf(id: string, config: Config | undefined): string | undefined {
-  return config?.routing.find(({ pattern }) => pattern.test(id))?.runtime ?? config?.defaultRuntime;
+/**
+ * What runs a container of this name, and which of the configuration's words say so; undefined where none does. Pure.
+ */
+export function routeOf(id: string, config: Config | undefined): { runtime: string; by: string } | undefined {
+  const found = config?.routing.find(({ pattern }) => pattern.test(id));
+  if (found !== undefined) return { runtime: found.runtime, by: `its name matches ${found.pattern.source}` };
+  if (config?.defaultRuntime === undefined) return undefined;
+  return { runtime: config.defaultRuntime, by: "default_runtime" };
 }
 
 /** What is set, in words. Pure. */

@@ -16,6 +16,7 @@ import { pause } from "./pause.ts";
 import { ps } from "./ps.ts";
 import { restart } from "./restart.ts";
 import { resume } from "./resume.ts";
+import { route } from "./route.ts";
 import { run } from "./run.ts";
 import { serve } from "./serve.ts";
 import { start } from "./start.ts";
@@ -38,6 +39,7 @@ const commands = [
   deleteCommand,
   exec,
   logs,
+  route,
   features,
   doctor,
   serve,

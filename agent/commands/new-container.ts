@@ -42,7 +42,7 @@ export function specOf(
 ): ContainerSpec {
   if (image !== undefined && bundle !== undefined)
     throw new NexcageError("USAGE", "--bundle and --image cannot stand beside each other");
-  const wanted = runtime ?? routeOf(id, config) ?? (image === undefined ? "crun" : "lxc");
+  const wanted = runtime ?? routeOf(id, config)?.runtime ?? (image === undefined ? "crun" : "lxc");
   const known = BackendName.safeParse(wanted);
   if (!known.success)
     throw new NexcageError("BACKEND_UNAVAILABLE", `this version has no backend ${wanted}`, {

@@ -15,13 +15,13 @@ const routes: { pattern: string; id: string; matches: boolean }[] = [
 ];
 for (const { pattern, id, matches } of routes)
   test(`routing: ${pattern} ${matches ? "is" : "is not"} a pattern of ${id}`, (t) => {
-    t.is(routeOf(id, parseConfig(rule(pattern), file)), matches ? "crun" : undefined);
+    t.is(routeOf(id, parseConfig(rule(pattern), file))?.runtime, matches ? "crun" : undefined);
   });
 
 test("what no pattern matches has the default runtime, which 0.7 called proxmox-lxc", (t) => {
   const config = parseConfig({ ...rule("^a"), default_runtime: "proxmox-lxc" }, file);
-  t.is(routeOf("a", config), "crun");
-  t.is(routeOf("b", config), "lxc");
+  t.deepEqual(routeOf("a", config), { runtime: "crun", by: "its name matches ^a" });
+  t.deepEqual(routeOf("b", config), { runtime: "lxc", by: "default_runtime" });
 });
 
 test("all examples of 0.7 are read, and what they say in vain is named", (t) => {

@@ -176,7 +176,16 @@ handTest("a 0.7 config.json is obeyed, and what it says in vain is named", async
 handTest("the configuration's routing says what runs a container, by its name", async (t) => {
   await requireDone(t, "create --config config.json --name cilium-1 --bundle bundle");
   t.is((await stateOf("cilium-1")).annotations?.["io.nexcage.backend"], "crun");
+  t.is(await requireDone(t, "route cilium-1"), "crun: the container is there");
   await requireDone(t, "delete cilium-1");
+  t.is(
+    await requireDone(t, "route cilium-1 --config config.json"),
+    "crun: config.json: its name matches ^(kube-ovn-.*|cilium-.*)$",
+  );
+  t.is(
+    await requireDone(t, "route db"),
+    "any: no configuration says it: crun for a bundle, lxc for an image",
+  );
   const asVm = await agent("create --config config.json --name vm-1 --bundle bundle");
   t.is(asVm.exitCode, 1);
   t.regex(asVm.stderr, /this version has no backend vm/);
