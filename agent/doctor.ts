@@ -23,7 +23,7 @@ export async function examine(
   const containers = await runtime.list({ signal });
   return [
     checkConfig(config),
-    checkCgroups(features.cgroups),
+    checkCgroups(features),
     ...features.backends.map((backend) => checkBackend(backend, features, containers)),
     ...(await runtime.examine()),
     checkOverlay(),
@@ -50,7 +50,7 @@ function checkConfig(config: Config | undefined): Check {
 
 type Features = Awaited<ReturnType<Runtime["features"]>>;
 
-function checkCgroups(mode: Features["cgroups"]): Check {
+function checkCgroups({ cgroups: mode, backends }: Features): Check {
   const name = "control groups";
   switch (mode) {
     case "v1":
@@ -59,8 +59,9 @@ function checkCgroups(mode: Features["cgroups"]): Check {
     case "hybrid":
       return {
         name,
-        result: "failed",
-        message: "cgroup v1 and v2 are both mounted below /sys/fs/cgroup, which libcrun refuses",
+        result: backends.some(({ name, available }) => name === "runc" && available) ? "warning" : "failed",
+        message:
+          "cgroup v1 and v2 are both mounted below /sys/fs/cgroup, which libcrun refuses, and runc does not",
         hint: "boot with systemd.unified_cgroup_hierarchy=1, or umount /sys/fs/cgroup/unified",
       };
     case "none":

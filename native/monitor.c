@@ -4,7 +4,7 @@
      nexcage-monitor attach PID STDOUT STDERR LOCK IO LOG MAX_BYTES RECORD
      nexcage-monitor exec   PID CONTROL [MASTER STDIN STDOUT]
 
-   Only libncx starts it (ncx.h). PID is the init, a child of this process; with `attach` it is not, the monitor
+   Only nexcage-forker (ncx.h) and nexcage-shim start it. PID is the init, a child of this process; with `attach` it is not, the monitor
    that was its parent has been killed. STDOUT, STDERR and LOCK are descriptors: the reading ends of the two
    pipes in the folder IO, and its lock, held as long as this process lives. `exec`: see watch-process.h.
 
@@ -319,6 +319,6 @@ int main(int count, char **arguments) {
     return run(arguments + 2, true);
   if (count == 10 && strcmp(arguments[1], "attach") == 0)
     return run(arguments + 2, false);
-  fputs("nexcage-monitor is started by libncx only\n", stderr);
+  fputs("nexcage-monitor is started by nexcage-agent only\n", stderr);
   return 2;
 }

@@ -46,10 +46,14 @@ static void answer_pid(int pid) {
   close(ANSWER);
 }
 
-static void __attribute__((noreturn)) run_program(char **program, const struct overlay *overlay, const char *rootfs) {
+static void __attribute__((noreturn)) run_program(pid_t shim, char **program, const struct overlay *overlay,
+                                                  const char *rootfs) {
   struct failure failure = {0};
   int host = -1;
   prctl(PR_SET_PDEATHSIG, SIGKILL); /* what was cut off does not go on behind its caller's back */
+  if (getppid() != shim)
+    _exit(1);
+  signal(SIGPIPE, SIG_DFL);
   setsid();
   if (overlay != NULL && (leave_host_mounts(&host, &failure) < 0 || mount_overlay(overlay, rootfs, &failure) < 0)) {
     fprintf(stderr, "%s\n", failure.message);
@@ -118,9 +122,9 @@ static int create(char **arguments) {
     answer_failure(&failure);
   prctl(PR_SET_CHILD_SUBREAPER, 1); /* the container's processes become its children */
   null_stdio(output[0], output[1]);
-  pid_t program = fork();
+  pid_t shim = getpid(), program = fork();
   if (program == 0)
-    run_program(arguments + 11, overlay.lower[0] == '\0' ? NULL : &overlay, rootfs);
+    run_program(shim, arguments + 11, overlay.lower[0] == '\0' ? NULL : &overlay, rootfs);
   int pid = -1;
   if (program < 0)
     fail(&failure, errno, "failed", "fork: %s", strerror(errno));
@@ -167,9 +171,9 @@ static int exec(char **arguments) {
     null_stdio(-1, 2); /* what PROGRAM says stays */
     console = open_console(console_name, &failure);
   }
-  pid_t program = failure.result < 0 ? -1 : fork();
+  pid_t shim = getpid(), program = failure.result < 0 ? -1 : fork();
   if (program == 0)
-    run_program(arguments + 5, NULL, NULL);
+    run_program(shim, arguments + 5, NULL, NULL);
   if (program > 0 && wait_for(program, atoi(arguments[4]), &failure) == 0)
     pid = read_pid(pid_file, &failure);
   if (has_terminal && pid > 0 && (terminal[0] = receive_master(console)) < 0) {
@@ -192,6 +196,7 @@ int main(int count, char **arguments) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
+  signal(SIGPIPE, SIG_IGN); /* who asked may be gone; a monitor is needed all the same */
   bool is_exec = count > 1 && strcmp(arguments[1], "exec") == 0;
   forget_caller(is_exec ? CONTROL + 1 : CONTROL);
   fcntl(ANSWER, F_SETFD, FD_CLOEXEC);

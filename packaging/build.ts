@@ -61,7 +61,7 @@ const __import_meta_url = require("node:url").pathToFileURL(__filename).href;`,
 
 share(process.execPath, join(lib, "node"));
 chmodSync(join(lib, "node"), 0o755);
-const native = make("native/build", "the crun backend will not be available");
+const native = make("native/build", "neither the crun nor the runc backend will be available");
 if (native !== undefined) for (const name of readdirSync(native)) share(join(native, name), join(lib, name));
 share(
   join(root, `node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`),

@@ -41,7 +41,7 @@ export function replaceContainer(parts: Parts, spec: ContainerSpec, options: Mak
     await old?.backend.checkRemoval?.(id);
     await old?.backend.requireReady?.(id, { ...options, writes: true });
     const wasRunning = old?.before.state.status === "running";
-    await attempt.begin({ wasRunning });
+    await attempt.begin({ wasRunning, runtime: spec.runtime });
     if (old === undefined) return await makeNew(parts, spec, options, attempt);
 
     await attempt.step("stopping");

@@ -13,7 +13,7 @@ export type Attempt = {
    * Before anything changes: the intent is on disk when it returns. What is refused before it has left
    * nothing, and is not recorded.
    */
-  begin(more?: Pick<Intent, "wasRunning" | "pid">): Promise<void>;
+  begin(more?: Pick<Intent, "wasRunning" | "runtime" | "pid">): Promise<void>;
   /** Tells what comes next. */
   step(name: string): Promise<void>;
   /** Is done, last first, when the operation fails; until it stands. */

@@ -71,8 +71,8 @@ async function settle(intent: CutOff, parts: Parts, { signal }: Waiting): Promis
       }
       if (record === undefined) await removeAll(parts, id);
       else {
-        for (const other of parts.backends)
-          if (other !== backend) await other.undoReplacement(id, { of: backend.name });
+        if (intent.runtime !== undefined && intent.runtime !== backend.name)
+          await requireBackend(parts.backends, intent.runtime).undoReplacement(id, { of: backend.name });
         await backend.restore(id);
         if (intent.wasRunning === true) await startRestored(parts, id, { signal });
       }

@@ -5,6 +5,12 @@ import { quoteForMessage } from "../../shared/ids.ts";
 const firstRealTime = 34;
 const lastRealTime = 64;
 
+/** The number of a signal by its name, also of those that only some programs have a name for, as `SIGRTMIN+3`. */
+export function signalNumber(name: string): number {
+  const known = Object.entries(constants.signals).find(([one]) => one === name)?.[1];
+  return known ?? firstRealTime + Number(name.replace("SIGRTMIN+", ""));
+}
+
 /**
  * A signal as users write it, `TERM`, `sigterm`, `15`, `RTMIN+3`, by its name, or its number where it has none.
  * @throws {NexcageError} `USAGE`

@@ -6,6 +6,7 @@ import { Change } from "../../shared/container.ts";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
 import { ContainerId, OperationId } from "../../shared/ids.ts";
 import { ErrorData } from "../../shared/protocol.ts";
+import { BackendName } from "../../shared/spec.ts";
 import { readText } from "./files.ts";
 
 /** What is about to be done, on disk before it is. */
@@ -27,6 +28,8 @@ export const Intent = z.object({
   id: ContainerId,
   /** For `replace`: the old one ran, and must again if it stays. */
   wasRunning: z.boolean().optional(),
+  /** For `replace`: what is to run the new one. */
+  runtime: BackendName.optional(),
   /** For `restart`: its init before. */
   pid: z.int().optional(),
 });

@@ -104,6 +104,13 @@ export function hostTests(test: TestFn, runtime: OciRuntimeName): void {
     },
   );
 
+  hostTest("its stop signal may be one that has only a number", async (t, agent) => {
+    const command = ["/bin/sh", "-c", "trap 'exit 5' 37; while :; do sleep 0.05; done"];
+    await agent.run(create(makeSpec("web", { command, stopSignal: "SIGRTMIN+3" })));
+    const [stopped] = await agent.run({ do: "stop", id, operationId: newOperation() });
+    t.is(stopped?.container?.exit?.exitCode, 5);
+  });
+
   hostTest("one that obeys is not killed, and its own exit code is kept", async (t, agent) => {
     await agent.run(create());
     const [stopped] = await agent.run({ do: "stop", id, operationId: newOperation() });

@@ -21,6 +21,8 @@ fi
 mkdir /run/sshd
 mkdir -m 1777 /run/lock
 
+# The kernel takes down the network of a host that was switched off a while after its last process.
+nsenter --net=/proc/self/fd/3 ip link delete "$port" 2>/dev/null || true
 ip -batch - <<EOF
 link set lo up
 link add eth0 type veth peer name $port netns /proc/self/fd/3

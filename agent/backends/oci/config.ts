@@ -189,7 +189,7 @@ function userMount(mount: Mount): OciMount {
       };
     case "volume":
       throw new NexcageError("SPEC_REFUSED", `volumes: ${mount.name} is a volume of Proxmox's`, {
-        hint: "crun mounts paths of the host, as in /srv/data:/data",
+        hint: "OCI containers mount paths of the host, as in /srv/data:/data",
       });
     default:
       return mount satisfies never;

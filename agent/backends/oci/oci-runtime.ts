@@ -75,6 +75,8 @@ export type OciRuntimeKind = {
   name: "crun" | "runc";
   /** Of what `folder` says, which is the runtime's own of one container; undefined for a half-made one. */
   readInit(folder: string): Init | undefined;
+  /** Whether a call of an agent that is gone is still at work on a container; undefined where none can be. */
+  isAtWork?(container: ContainerRef): boolean;
   /** Loads it at its first use. @throws {NexcageError} `BACKEND_UNAVAILABLE` with the reason */
   load(): Promise<OciRuntime>;
 };

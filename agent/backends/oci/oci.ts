@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { Features, LogLine, ProcessInfo } from "../../../shared/container.ts";
 import { asNexcageError, NexcageError } from "../../../shared/errors.ts";
@@ -149,9 +148,9 @@ export class OciBackend implements Backend {
     // Nothing since the host started, as after a reboot: then the runtime need not even be there.
     if (!containerIds(this.#place).includes(id) && watcherOf(id, this.#place) === 0) return;
     const runtime = await this.#runtime();
-    // What a create that was cut off has started may be known to nobody but its cgroup.
-    if (lookAt(id, this.#place)?.status === "creating") await endCgroup(this.#options.paths.cgroup(id));
     await runtime.delete(this.#ref(id), { force: true });
+    // What a create that was cut off has started may be known to nobody but its cgroup.
+    await endCgroup(this.#options.paths.cgroup(id));
     await this.#endMonitor(id);
   }
 
@@ -166,8 +165,8 @@ export class OciBackend implements Backend {
   }
 
   async undoReplacement(id: ContainerId, { of }: { of: BackendName }): Promise<void> {
-    // Another OCI runtime's container has its files where ours are.
-    await (of === "lxc" ? this.delete(id) : this.restore(id));
+    // Another OCI runtime's container has its files where ours are, and brings back its own.
+    await (of === "lxc" ? this.delete(id) : this.stopNow(id));
   }
 
   async discard(id: ContainerId): Promise<void> {
@@ -181,13 +180,18 @@ export class OciBackend implements Backend {
   }
 
   async settle(id: ContainerId, { signal }: Waiting): Promise<void> {
-    // Who makes a container holds its monitor's lock, and becomes the monitor when it is done.
-    for (const deadline = performance.now() + leftoverTimeoutMs; performance.now() < deadline; ) {
+    const { kind } = this.#options;
+    const isAtWork = (): boolean => {
+      // Who makes a container holds its monitor's lock, and becomes the monitor when it is done.
       const pid = watcherOf(id, this.#place);
-      if (pid === 0 || readProcess(pid)?.command === monitorName) return;
-      await sleep(pollMs, undefined, { signal });
-    }
-    throw new NexcageError("TIMED_OUT", `container ${id} is still being made by an agent that is gone`);
+      const isMaking = pid !== 0 && readProcess(pid)?.command !== monitorName;
+      return isMaking || kind.isAtWork?.(this.#ref(id)) === true;
+    };
+    const isDone = await waitUntil(() => !isAtWork(), { timeoutMs: leftoverTimeoutMs, pollMs, signal });
+    if (isDone) return;
+    throw new NexcageError("TIMED_OUT", `an agent that is gone is still at work on container ${id}`, {
+      hint: `to see what: ps -ef | grep ${id}`,
+    });
   }
 
   async watch(id: ContainerId): Promise<void> {

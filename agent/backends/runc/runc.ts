@@ -1,8 +1,10 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { type ErrorCode, NexcageError } from "../../../shared/errors.ts";
+import { asNexcageError, type ErrorCode, NexcageError } from "../../../shared/errors.ts";
 import type { Log } from "../../log.ts";
-import { readText } from "../../state/files.ts";
+import { signalNumber } from "../../operations/signals.ts";
+import { readNames, readText } from "../../state/files.ts";
 import { parseFile } from "../oci/look.ts";
 import type { ContainerRef, OciRuntime, OciRuntimeKind } from "../oci/oci-runtime.ts";
 import { openShim } from "./shim.ts";
@@ -22,7 +24,7 @@ const environment = {
 };
 
 /**
- * runc 1.1 and newer, by its program; nexcage-shim makes what it starts a child of our monitor.
+ * runc, by its program (1.1 is tried); nexcage-shim makes what it starts a child of our monitor.
  * @param directory where nexcage-shim and nexcage-monitor are, as `native/build` makes them
  */
 export function runc(directory: string, { log }: { log: Log }): OciRuntimeKind {
@@ -35,6 +37,14 @@ export function runc(directory: string, { log }: { log: Log }): OciRuntimeKind {
       const { init_process_pid: pid, init_process_start: startTicks, config } = state;
       return { pid, startTicks, cgroup: config.cgroups.path };
     },
+    /** One that outlived the agent that started it. */
+    isAtWork({ root, id }) {
+      return readNames("/proc").some((pid) => {
+        if (!/^\d+$/.test(pid)) return false;
+        const words = readText(`/proc/${pid}/cmdline`)?.split("\0") ?? [];
+        return words[0] === program && words.includes(root) && words.includes(id);
+      });
+    },
     load() {
       loading ??= open(directory, log).catch((error: unknown) => {
         loading = undefined; // it may be installed while we run
@@ -46,13 +56,13 @@ export function runc(directory: string, { log }: { log: Log }): OciRuntimeKind {
 }
 
 async function open(directory: string, log: Log): Promise<OciRuntime> {
-  const [said = ""] = (await run(undefined, ["--version"], log)).split("\n");
+  const version = await findVersion(directory, log);
   const shim = openShim(directory, { environment, log });
   const call = async ({ root }: ContainerRef, words: string[], input?: string): Promise<string> =>
     await run(root, words, log, input);
 
   return {
-    version: said.replace("runc version ", ""),
+    version,
     async create({ root, id }, { bundle, output, overlay }) {
       const pidFile = join(output.ioPath, "pid");
       const words = ["create", "--bundle", bundle, "--pid-file", pidFile, id];
@@ -71,7 +81,7 @@ async function open(directory: string, log: Log): Promise<OciRuntime> {
       await call(container, ["start", container.id]);
     },
     async kill(container, signal, { all = false }) {
-      await call(container, ["kill", ...(all ? ["--all"] : []), container.id, signal]);
+      await call(container, ["kill", ...(all ? ["--all"] : []), container.id, String(signalNumber(signal))]);
     },
     async delete(container, { force }) {
       await call(container, ["delete", ...(force ? ["--force"] : []), container.id]);
@@ -87,7 +97,7 @@ async function open(directory: string, log: Log): Promise<OciRuntime> {
     },
     async pids(container) {
       const pids = await call(container, ["ps", "--format", "json", container.id]);
-      return z.array(z.int()).parse(JSON.parse(pids));
+      return z.array(z.int()).nullable().parse(JSON.parse(pids)) ?? []; // null: it has ended just now
     },
     async exec({ root, id }, { process, terminal }) {
       const folder = join(root, id);
@@ -105,6 +115,25 @@ async function open(directory: string, log: Log): Promise<OciRuntime> {
     attachMonitor: (options) => shim.attach(options),
     canOverlay: (path) => shim.canOverlay(path),
   };
+}
+
+/** @throws {NexcageError} `BACKEND_UNAVAILABLE` for whatever keeps it from being run */
+async function findVersion(directory: string, log: Log): Promise<string> {
+  if (!existsSync(join(directory, "nexcage-shim")))
+    throw new NexcageError("BACKEND_UNAVAILABLE", `runc: there is no nexcage-shim in ${directory}`, {
+      hint: "build it: native/build",
+    });
+  try {
+    const [said = ""] = (await run(undefined, ["--version"], log)).split("\n");
+    return said.replace("runc version ", "");
+  } catch (error) {
+    const { code, message } = asNexcageError(error);
+    if (code === "BACKEND_UNAVAILABLE") throw error;
+    throw new NexcageError("BACKEND_UNAVAILABLE", message, {
+      hint: "by hand: runc --version",
+      cause: error,
+    });
+  }
 }
 
 /** Its log would go where the container's output goes; why something failed it says on stderr all the same. */
@@ -129,8 +158,14 @@ async function run(root: string | undefined, words: string[], log: Log, input?: 
     throw new NexcageError("BACKEND_UNAVAILABLE", "runc: there is no runc on this host", {
       hint: "install it: apt-get install runc",
     });
+  if (result.code !== undefined && result.exitCode === undefined && !result.timedOut)
+    throw new NexcageError("BACKEND_UNAVAILABLE", `runc: it cannot be run: ${result.code}`, {
+      hint: "by hand: runc --version",
+    });
   if (result.timedOut)
-    throw new NexcageError("TIMED_OUT", `runc ${verb} did not end within ${timeoutMs / 1_000} s`);
+    throw new NexcageError("TIMED_OUT", `runc ${verb} did not end within ${timeoutMs / 1_000} s`, {
+      hint: "what it was at work on may be half done: look with nexcage-agent list, and run it again",
+    });
   if (result.exitCode === 0) return result.stdout;
   const end = result.signal === undefined ? `status ${result.exitCode}` : result.signal;
   const details = { stderr: result.stderr };
@@ -149,8 +184,11 @@ const reasons: readonly (readonly [RegExp, ErrorCode])[] = [
 
 /** A failure with what runc said as its message. Pure. */
 function explain(error: unknown, verb: string): unknown {
-  if (!(error instanceof NexcageError) || error.code !== "RUNTIME_FAILED") return error;
-  const { stderr } = Details.parse(error.details ?? {});
+  if (!(error instanceof NexcageError)) return error;
+  const { code, hint, details = {}, cause } = error;
+  if (code !== "RUNTIME_FAILED")
+    return new NexcageError(code, `${program} ${verb}: ${error.message}`, { hint, details, cause });
+  const { stderr } = Details.parse(details);
   const said = (stderr.trim().split("\n").at(-1) ?? "").replace(/^(runc create|exec) failed: /, "");
   const known = reasons.find(([pattern]) => pattern.test(said))?.[1];
   const message = `${program} ${verb}: ${said || error.message}`;

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { hasCode, NexcageError } from "../../../shared/errors.ts";
@@ -49,14 +49,18 @@ export function openShim(directory: string, { environment, log }: ShimOptions): 
   async function ask(words: string[], fds?: [number, number, number, number]): Promise<number> {
     log.debug({ arguments: words }, "nexcage-shim");
     const [stdin, stdout, stderr, ...control] = fds ?? (["ignore", "ignore", "ignore"] as const);
-    const child = spawn(path, words, {
-      stdio: [stdin, stdout, stderr, "pipe", ...control],
-      env: environment,
-      cwd: "/",
-      detached: true,
-    });
+    let child: ChildProcess;
+    try {
+      child = spawn(path, words, {
+        stdio: [stdin, stdout, stderr, "pipe", ...control],
+        env: environment,
+        cwd: "/",
+        detached: true,
+      });
+    } finally {
+      for (const fd of fds ?? []) closeSync(fd);
+    }
     child.unref();
-    for (const fd of fds ?? []) closeSync(fd);
     return parseAnswer(await answerOf(child));
   }
 
@@ -83,6 +87,7 @@ export function openShim(directory: string, { environment, log }: ShimOptions): 
       const console = terminal === undefined ? "" : `${name}.tty`;
       const words = ["--process", file, "--pid-file", pidFile];
       if (terminal !== undefined) words.push("--console-socket", console);
+      writeProcess(file, { ...wanted, ...(terminal && { consoleSize: sizeOf(terminal) }) });
       const pipes = { stdin: await openPipe(), stdout: await openPipe(), stderr: await openPipe() };
       const [control, theirs] = await openSocketPair();
       // From here on the streams close the descriptors.
@@ -95,8 +100,6 @@ export function openShim(directory: string, { environment, log }: ShimOptions): 
           stderr: terminal === undefined ? pipes.stderr.read : -1,
         });
       try {
-        const size = terminal && { consoleSize: { height: terminal.rows, width: terminal.columns } };
-        writeFileSync(file, JSON.stringify({ ...wanted, ...size }), { mode: 0o600 });
         const pid = await ask(
           ["exec", monitor, folder, console, pidFile, String(timeoutMs), ...program(words)],
           [pipes.stdin.read, pipes.stdout.write, pipes.stderr.write, theirs],
@@ -111,9 +114,10 @@ export function openShim(directory: string, { environment, log }: ShimOptions): 
           stdout: pipes.stdout.read,
           stderr: pipes.stderr.read,
         });
-        const said = failed.stderr === undefined ? "" : await text(failed.stderr);
-        if (!(error instanceof NexcageError)) throw error;
-        throw new NexcageError(error.code, error.message, { details: { stderr: said.slice(-2048) } });
+        if (!(error instanceof NexcageError) || failed.stderr === undefined) throw error;
+        const { code, message, hint, cause } = error;
+        const said = await textWithin(failed.stderr, { timeoutMs: 1_000 });
+        throw new NexcageError(code, message, { hint, cause, details: { stderr: said.slice(-2048) } });
       } finally {
         rmSync(file, { force: true });
       }
@@ -122,6 +126,40 @@ export function openShim(directory: string, { environment, log }: ShimOptions): 
       return (await ask(["overlay", folder])) === 1;
     },
   };
+}
+
+function sizeOf({ rows, columns }: TerminalSize): { height: number; width: number } {
+  return { height: rows, width: columns };
+}
+
+/** Root's alone: it has the environment in it. */
+function writeProcess(file: string, wanted: Record<string, unknown>): void {
+  try {
+    writeFileSync(file, JSON.stringify(wanted), { mode: 0o600 });
+  } catch (cause) {
+    rmSync(file, { force: true });
+    if (hasCode(cause, "ENOENT"))
+      throw new NexcageError("CONTAINER_NOT_RUNNING", "the container is gone", { cause });
+    if (!hasCode(cause, "ENOSPC", "EDQUOT")) throw cause;
+    throw new NexcageError("DISK_FULL", `no space left for ${file}`, {
+      hint: `make space there: df -h ${dirname(file)}`,
+      cause,
+    });
+  }
+}
+
+/** What comes until the end of a stream, or until then: something that was left behind may keep it open. */
+async function textWithin(stream: Readable, { timeoutMs }: { timeoutMs: number }): Promise<string> {
+  let said = "";
+  const timer = setTimeout(() => stream.destroy(), timeoutMs);
+  try {
+    for await (const chunk of stream) said += chunk;
+  } catch {
+    // Destroyed: what has come is what there is.
+  } finally {
+    clearTimeout(timer);
+  }
+  return said;
 }
 
 async function answerOf(child: ChildProcess): Promise<string> {
