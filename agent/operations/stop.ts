@@ -3,10 +3,10 @@ import { NexcageError } from "../../shared/errors.ts";
 import type { ContainerId } from "../../shared/ids.ts";
 import type { Backend } from "../backends/backend.ts";
 import type { ChangeOptions } from "../runtime.ts";
+import { parseSignal } from "../signals.ts";
 import { operate } from "./operate.ts";
 import type { Parts } from "./parts.ts";
 import { endLive, killTimeoutMs, type StopOptions, sendSignal } from "./running.ts";
-import { parseSignal } from "./signals.ts";
 import { requireSubject } from "./subject.ts";
 
 export function stopContainer(

@@ -1,5 +1,5 @@
-import { constants } from "node:os";
 import { hasCode, NexcageError } from "../../../shared/errors.ts";
+import { signalNumber } from "../../signals.ts";
 
 /** What a program without a handler of its own ends for: who sends one of them wants the container to end. */
 export const endingSignals: ReadonlySet<string> = new Set(["SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT"]);
@@ -74,16 +74,6 @@ export function commandsInside(signal: string): string[][] {
     ["/bin/sh", "-c", `kill -s ${name} 1`],
   ];
 }
-
-/** A signal as kill(2) takes it: Node knows no names of real-time signals. Pure. */
-export function signalNumber(signal: string): number {
-  const [name, number] = Object.entries(constants.signals).find(([one]) => one === signal) ?? [];
-  if (name !== undefined && number !== undefined) return number;
-  return firstRealTime + Number(/^SIGRTMIN\+(\d+)$/.exec(signal)?.[1] ?? Number.NaN);
-}
-
-/** Of glibc and musl. */
-const firstRealTime = 34;
 
 /** Every `kill` knows the classic names, and few know `RTMIN+3`. */
 function nameInside(signal: string): string {

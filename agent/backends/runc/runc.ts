@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as z from "zod";
 import { asNexcageError, type ErrorCode, NexcageError } from "../../../shared/errors.ts";
 import type { Log } from "../../log.ts";
-import { signalNumber } from "../../operations/signals.ts";
+import { signalNumber } from "../../signals.ts";
 import { readNames, readText } from "../../state/files.ts";
 import { parseFile } from "../oci/look.ts";
 import type { ContainerRef, OciRuntime, OciRuntimeKind } from "../oci/oci-runtime.ts";

@@ -88,32 +88,20 @@ export function openShim(directory: string, { environment, log }: ShimOptions): 
       const words = ["--process", file, "--pid-file", pidFile];
       if (terminal !== undefined) words.push("--console-socket", console);
       writeProcess(file, { ...wanted, ...(terminal && { consoleSize: sizeOf(terminal) }) });
-      const pipes = { stdin: await openPipe(), stdout: await openPipe(), stderr: await openPipe() };
+      const [stdin, stdout, stderr] = [await openPipe(), await openPipe(), await openPipe()];
       const [control, theirs] = await openSocketPair();
-      // From here on the streams close the descriptors.
-      const session = (pid: number): ExecSession =>
-        openSession({
-          pid,
-          control,
-          stdin: pipes.stdin.write,
-          stdout: pipes.stdout.read,
-          stderr: terminal === undefined ? pipes.stderr.read : -1,
-        });
+      // Who opens a session with them closes them.
+      const ours = { control, stdin: stdin.write, stdout: stdout.read, stderr: stderr.read };
       try {
         const pid = await ask(
           ["exec", monitor, folder, console, pidFile, String(timeoutMs), ...program(words)],
-          [pipes.stdin.read, pipes.stdout.write, pipes.stderr.write, theirs],
+          [stdin.read, stdout.write, stderr.write, theirs],
         );
-        if (terminal !== undefined) closeSync(pipes.stderr.read);
-        return session(pid);
+        if (terminal === undefined) return openSession({ ...ours, pid });
+        closeSync(stderr.read);
+        return openSession({ ...ours, pid, stderr: -1 });
       } catch (error) {
-        await using failed = openSession({
-          pid: 0,
-          control,
-          stdin: pipes.stdin.write,
-          stdout: pipes.stdout.read,
-          stderr: pipes.stderr.read,
-        });
+        await using failed = openSession({ ...ours, pid: 0 });
         if (!(error instanceof NexcageError) || failed.stderr === undefined) throw error;
         const { code, message, hint, cause } = error;
         const said = await textWithin(failed.stderr, { timeoutMs: 1_000 });

@@ -1,14 +1,15 @@
 import { constants } from "node:os";
-import { NexcageError } from "../../shared/errors.ts";
-import { quoteForMessage } from "../../shared/ids.ts";
+import { NexcageError } from "../shared/errors.ts";
+import { quoteForMessage } from "../shared/ids.ts";
 
+/** Of glibc and musl. */
 const firstRealTime = 34;
 const lastRealTime = 64;
 
-/** The number of a signal by its name, also of those that only some programs have a name for, as `SIGRTMIN+3`. */
+/** A signal as kill(2) takes it: Node knows no names of real-time signals, as `SIGRTMIN+3`. Pure. */
 export function signalNumber(name: string): number {
   const known = Object.entries(constants.signals).find(([one]) => one === name)?.[1];
-  return known ?? firstRealTime + Number(name.replace("SIGRTMIN+", ""));
+  return known ?? firstRealTime + Number(/^SIGRTMIN\+(\d+)$/.exec(name)?.[1] ?? Number.NaN);
 }
 
 /**
