@@ -16,6 +16,7 @@ import type { ContainerSpec } from "../shared/spec.ts";
 import { version } from "../shared/version.ts";
 import type { Backend, Check, ExecRequest, ExecSession, LogRequest, OnStep } from "./backends/backend.ts";
 import { requireBackend } from "./backends/router.ts";
+import { thisBuild } from "./build.ts";
 import { cgroupMode } from "./cgroups.ts";
 import { lockFleet } from "./fleet-lock.ts";
 import type { ImageStore } from "./images/store.ts";
@@ -161,8 +162,10 @@ export async function openRuntime(dependencies: RuntimeDependencies, { signal }:
 
   function hello(): Hello {
     const node = backends.map((backend) => backend.node?.()).find((one) => one !== undefined);
+    const build = thisBuild();
     return {
       agentVersion: version,
+      ...(build !== undefined && { build }),
       protocol: protocolVersion,
       ociVersion,
       hostname,

@@ -15,12 +15,19 @@ export type FleetOutcome = {
   interrupted: boolean;
 };
 
+/** As much of an outcome as the exit status depends on. */
+type Ended = {
+  changes: readonly ({ kind: "done" | "skipped" } | { kind: "failed"; error: NexcageError })[];
+  unreachable: ReadonlyMap<string, NexcageError>;
+  interrupted: boolean;
+};
+
 /**
  * The exit status of a command over a fleet: 130 interrupted; 0 when all is done; 4 when hosts could not
  * be reached and nothing else failed; 3 when some was done and some was not, or when `skip` was asked
  * for hosts that could not be reached; else that of the failure, 1 where they differ.
  */
-export function exitCodeOf(outcome: FleetOutcome, onUnreachable: "fail" | "skip"): number {
+export function exitCodeOf(outcome: Ended, onUnreachable: "fail" | "skip"): number {
   const { changes, unreachable, interrupted } = outcome;
   if (interrupted) return exitCodes.INTERRUPTED;
   const failed = changes.filter((change) => change.kind === "failed");

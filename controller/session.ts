@@ -239,7 +239,7 @@ function requireTalk(theirs: string, host: string): void {
   throw new NexcageError(
     "PROTOCOL_VERSION",
     `the agent on ${host} speaks protocol ${theirs}, this nexcage ${protocolVersion}`,
-    { hint: `install the nexcage-agent ${version} there, or the nexcage of the agent's version here` },
+    { hint: `nexcage fleet bootstrap --limit ${host}; or install the nexcage of the agent's version here` },
   );
 }
 
@@ -260,7 +260,7 @@ function requireMethod(
     throw new NexcageError(
       "PROTOCOL_VERSION",
       `the agent on ${host} speaks protocol ${theirs}, and ${what} came with ${major}.${minor}`,
-      { hint: `install the nexcage-agent ${version} there` },
+      { hint: `nexcage fleet bootstrap --limit ${host}` },
     );
   }
 }
@@ -298,7 +298,7 @@ function describeExit(
   const said = (at.stderr || at.preamble).trim().split("\n").at(-1) ?? "";
   if (exit.code === 127 || (exit.code === 126 && said !== ""))
     return new NexcageError("AGENT_MISSING", `${host} has no agent at ${agentPath}${said && `: ${said}`}`, {
-      hint: `install nexcage-agent there, or say where it is: agent: {path: …} in the inventory`,
+      hint: `nexcage fleet bootstrap --limit ${host}; or say where it is: agent: {path: …} in the inventory`,
     });
   const how =
     exit.signal !== undefined

@@ -1,16 +1,20 @@
 /*
  * Builds `dist/`: `nexcage` and `nexcage-agent`, which run from any directory, and beside them in
  * `lib/nexcage/` what they run on: Node, one bundle a program with its compiled code, and the native library
- * with its programs.
+ * with its programs; in `lib/nexcage/agents/` the agent as it is sent to hosts.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, linkSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type BuildOptions, build, type PluginBuild } from "esbuild";
+import { version } from "../shared/version.ts";
+import { packAgent, share } from "./agent-build.ts";
+import { stripNode } from "./strip-node.ts";
 import { warmUp } from "./warm-up.ts";
 
 const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
+const isRelease = process.argv.includes("--release"); // compressed as well as can be, which takes a minute
 const lib = join(dist, "lib/nexcage");
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(lib, { recursive: true });
@@ -59,7 +63,7 @@ const __import_meta_url = require("node:url").pathToFileURL(__filename).href;`,
   });
 }
 
-share(process.execPath, join(lib, "node"));
+share(stripNode(process.execPath), join(lib, "node"));
 chmodSync(join(lib, "node"), 0o755);
 const native = make("native/build", "neither the crun nor the runc backend will be available");
 if (native !== undefined) for (const name of readdirSync(native)) share(join(native, name), join(lib, name));
@@ -74,6 +78,10 @@ writeStart("nexcage");
 if (native === undefined) writeStart("nexcage-agent");
 else share(join(native, "nexcage-agent"), join(dist, "nexcage-agent"));
 await warmUp(lib, { isSealed: native !== undefined });
+copyFileSync(join(root, "controller/bootstrap/install.sh"), join(lib, "install.sh"));
+// An agent for other hosts has the library: one without is for this machine alone.
+if (native !== undefined)
+  packAgent(dist, join(lib, `agents/linux-${process.arch}`), { version, level: isRelease ? 19 : 9 });
 console.log(`built ${dist}`);
 
 /** What ssh2 loads with itself and nexcage never calls: a server, key making, and agents that load https. */
@@ -83,15 +91,6 @@ function leaveOutUnused({ onLoad }: PluginBuild): void {
 
 function resolveSshCrypto({ onResolve }: PluginBuild): void {
   onResolve({ filter: /\/sshcrypto\.node$/ }, () => ({ path: join(root, "packaging/ssh-crypto.ts") }));
-}
-
-/** A hard link where the file system allows one: Node alone is 130 MB. */
-function share(from: string, to: string): void {
-  try {
-    linkSync(from, to);
-  } catch {
-    copyFileSync(from, to);
-  }
 }
 
 /** What a script has compiled, by its path; undefined, with a word of what that means, where it cannot. */

@@ -80,6 +80,8 @@ export type LogLine = z.infer<typeof LogLine>;
 /** Who answers on a host. Each command waits for it on each host: it is what costs nothing to find out. */
 export const Hello = z.object({
   agentVersion: z.string(),
+  /** Version and digest of what is installed; none where it runs from its sources. */
+  build: z.string().optional(),
   protocol: z.string(),
   ociVersion: z.string(),
   hostname: z.string(),

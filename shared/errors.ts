@@ -21,6 +21,10 @@ export const exitCodes = {
   AGENT_LOST: 4,
   AGENT_GARBAGE: 4,
   PROTOCOL_VERSION: 4,
+  // putting the agent there
+  PLATFORM_UNSUPPORTED: 1,
+  TRIAL_FAILED: 1,
+  SIGNATURE_INVALID: 9,
   // on a host
   CONTAINER_NOT_FOUND: 1,
   CONTAINER_EXISTS: 1,

@@ -1,13 +1,13 @@
 import { homedir, hostname, userInfo } from "node:os";
 import type { LockHolder } from "../../shared/container.ts";
 import { NexcageError } from "../../shared/errors.ts";
-import { type OpenFleet, openFleet } from "../fleet.ts";
-import { loadInventory } from "../inventory/load.ts";
+import { type Connect, type OpenFleet, openFleet } from "../fleet.ts";
 import type { Fleet, Host } from "../inventory/model.ts";
 import { type Selection, select } from "../inventory/select.ts";
 import { openProgress, type Progress } from "../report/progress.ts";
 import { askSecret } from "./ask.ts";
 import { interrupted } from "./interrupt.ts";
+import { loadFiles } from "./load-files.ts";
 
 /** What the commands over a fleet are told; see `fleetOptions`. */
 export type FleetArguments = {
@@ -41,13 +41,7 @@ export async function withFleet<T>(
   work: (context: FleetContext) => Promise<T>,
 ): Promise<T> {
   const signal = interrupted();
-  const resolved = await loadInventory({
-    files: argv.file ?? [],
-    cwd: process.cwd(),
-    home: homedir(),
-    environment: process.env,
-    signal,
-  });
+  const resolved = await loadFiles(argv);
   const fleet = requireFleet(resolved.fleet);
   const selection = select(resolved, {
     limit: argv.limit,
@@ -56,7 +50,7 @@ export async function withFleet<T>(
   });
   using progress = openProgress(process.stderr, { quiet: argv.output === "json", verbose: argv.verbose });
   await using opened = await openFleet(selection.hosts, {
-    connect: await productConnect(resolved.hosts),
+    connect: await connectTo(resolved.hosts),
     forks: argv.forks,
     emit: progress.emit,
     signal,
@@ -82,7 +76,8 @@ export function lockHolder(now: Date): LockHolder {
   };
 }
 
-async function productConnect(hosts: Host[]) {
+/** How the hosts of an inventory are reached, with questions where there is a terminal. */
+export async function connectTo(hosts: Host[]): Promise<Connect> {
   const { connector } = await import("../ssh/connect.ts");
   const prompt = process.stdin.isTTY ? { prompt: askSecret } : {};
   return connector({ hosts, home: homedir(), environment: process.env, ...prompt });

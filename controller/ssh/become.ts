@@ -165,7 +165,7 @@ function sudoError(
   const missing = line(/^sudo: .+: command not found/);
   if (missing !== undefined)
     return new NexcageError("AGENT_MISSING", `${host} has no agent at ${program}: ${missing}`, {
-      hint: "install nexcage-agent there, or say where it is: agent: {path: …} in the inventory",
+      hint: `nexcage fleet bootstrap --limit ${host}; or say where it is: agent: {path: …} in the inventory`,
     });
   if (line(/sudo.*(not found|No such file)/) !== undefined)
     return new NexcageError("BECOME_FAILED", `${host} has no sudo`, {

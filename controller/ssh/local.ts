@@ -18,7 +18,7 @@ export async function startLocally(
   child.once("spawn", started.resolve);
   child.on("error", (cause) => {
     const error = new NexcageError("AGENT_MISSING", `${host} has no program ${program}: ${cause.message}`, {
-      hint: "install nexcage-agent here, or say where it is: agent: {path: …} in the inventory",
+      hint: `nexcage fleet bootstrap --limit ${host}; or say where it is: agent: {path: …} in the inventory`,
       cause,
     });
     started.reject(error);

@@ -43,7 +43,7 @@ export async function prepareHost(
   const dir = join(run.dir, "hosts", name);
   const root = join(dir, "root");
   const etc = join(dir, "etc");
-  for (const folder of ["lib", "log/nexcage", "home", "etc/ssh/sshd_config.d", "etc-work"])
+  for (const folder of ["lib", "opt", "log/nexcage", "home", "etc/ssh/sshd_config.d", "etc-work"])
     await mkdir(join(dir, folder), { recursive: true });
   await mkdir(join(root, ".ssh"), { recursive: true, mode: 0o700 });
   await writeFile(join(root, ".ssh/authorized_keys"), `${clientKey.publicLine}\n`, { mode: 0o600 });
@@ -90,6 +90,7 @@ function fstab(dir: string, hierarchies: Hierarchy[]): string {
     "host-run /run tmpfs mode=755,nosuid,nodev,noexec",
     `${dir}/lib /var/lib/nexcage none bind,X-mount.mkdir`,
     `${dir}/log /var/log none bind`,
+    `${dir}/opt /opt none bind`,
     `host-etc /etc overlay lowerdir=/etc,upperdir=${dir}/etc,workdir=${dir}/etc-work`,
   ].join("\n");
 }
