@@ -69,19 +69,42 @@ look() {
   done
 }
 
+doing() { # WORD
+  echo "$1 $$ $(date -u +%FT%TZ)" >"$lock"
+}
+
+# One whose controller has gone without a word waits for it for hours. It is ended where it has got nothing for 10 s;
+# while it works by itself it is not.
+take_lock() {
+  flock -n 9 && return
+  held=$(cat "$lock") size=$(du -sk "$new" 2>/dev/null)
+  flock -w 10 9 && return
+  case $held in
+    waiting* | receiving*)
+      pid=${held#* }
+      if [ "$(cat "$lock")" = "$held" ] && [ "$(du -sk "$new" 2>/dev/null)" = "$size" ]; then
+        kill "${pid%% *}" && flock -w 10 9 && return
+      fi
+      ;;
+  esac
+  fail locked "$held"
+}
+
 receive() { # BUILD SUMS AGENT_BYTES NODE_BYTES SIGNATURE_BYTES NODE_FROM
   build=$1 sums=$2 agent_bytes=$3 node_bytes=$4 signature_bytes=$5 node_from=$6
   rm -rf "$new"
   mkdir -p "$new" "$versions" 2>/dev/null || fail unwritable "$versions"
-  said=$({ head -c "$agent_bytes" | dpkg-deb --extract - "$new"; } 2>&1) || fail unpack "$said"
+  doing receiving
+  said=$({ head -c "$agent_bytes" | dpkg-deb --extract - "$new"; } 2>&1 9>&-) || fail unpack "$said"
   if [ "$node_bytes" != 0 ]; then
-    said=$({ head -c "$node_bytes" | dpkg-deb --extract - "$new"; } 2>&1) || fail unpack "$said"
+    said=$({ head -c "$node_bytes" | dpkg-deb --extract - "$new"; } 2>&1 9>&-) || fail unpack "$said"
   else
     said=$(ln "$versions/$node_from/lib/nexcage/node" "$new/lib/nexcage/node" 2>&1) || fail unpack "$said"
   fi
   if [ "$signature_bytes" != 0 ]; then
     head -c "$signature_bytes" >"$new/SHA256SUMS.sig" || fail unpack "the signature could not be written"
   fi
+  doing working
   [ "$(sha256sum <"$new/SHA256SUMS" 2>/dev/null)" = "$sums  -" ] || fail damaged "SHA256SUMS is not as it was sent"
   whole "$new" || fail damaged "a file is not as SHA256SUMS says"
   if [ -e "$signers" ]; then
@@ -152,10 +175,10 @@ remove() {
 echo 'install.sh: ready'
 [ "$(id -u)" = 0 ] || fail not-root "$(id -un)"
 exec 9>>"$lock" || fail unwritable "$lock"
-flock -n 9 || fail locked "$(cat "$lock")"
-echo "since $(date -u +%FT%TZ)" >"$lock"
+take_lock
 trap 'rm -rf "$new"' EXIT
-while read -r request a b c d e f; do
+while doing waiting && read -r request a b c d e f; do
+  doing working
   case $request in
     look) answer ok "$(look)" ;;
     verify) if whole "$versions/$a"; then answer ok ""; else answer damaged "$versions/$a"; fi ;;

@@ -27,7 +27,10 @@ const problems: Record<string, { code: ErrorCode; hint?: (host: string) => strin
     code: "BECOME_FAILED",
     hint: () => "say become: sudo in the inventory, or ssh: {user: root}",
   },
-  locked: { code: "LOCK_HELD", hint: () => "another fleet bootstrap is at work there: wait for its end" },
+  locked: {
+    code: "LOCK_HELD",
+    hint: () => "wait for its end; where its controller is gone, end its process there",
+  },
   unwritable: { code: "UPLOAD_FAILED", hint: (host) => `is its file system read-only? ssh ${host} mount` },
   unpack: { code: "UPLOAD_FAILED" },
   damaged: { code: "UPLOAD_FAILED", hint: () => "run it again; nothing has changed there" },
@@ -272,7 +275,7 @@ function describe(word: string, text: string): string {
     case "not-root":
       return `installing the agent needs root, and the login is ${text}`;
     case "locked":
-      return `another installation is at work there${text && `, ${text}`}`;
+      return `another installation is at work there${heldBy(text)}`;
     case "unwritable":
       return `cannot write ${text}`;
     case "unpack":
@@ -284,4 +287,10 @@ function describe(word: string, text: string): string {
     default:
       return text;
   }
+}
+
+/** The lock's text: what it is doing, its pid, since when. */
+function heldBy(text: string): string {
+  const [, pid, since] = text.split(" ");
+  return pid === undefined || since === undefined ? "" : `: pid ${pid}, since ${since.trim()}`;
 }

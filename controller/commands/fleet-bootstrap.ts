@@ -1,3 +1,4 @@
+import { NexcageError } from "../../shared/errors.ts";
 import { command } from "./command.ts";
 import { fleetOptions } from "./options.ts";
 
@@ -10,7 +11,6 @@ export const fleetBootstrap = command({
       .option("rollback", {
         type: "boolean",
         default: false,
-        conflicts: ["agent", "with-sudo", "forced-command"],
         describe: "go back to the agent that ran before",
       })
       .option("agent", {
@@ -41,18 +41,24 @@ export const fleetBootstrap = command({
     const { requireUserName } = await import("../bootstrap/user-name.ts");
     const { printJson } = await import("./print.ts");
     const { exitCodeOfHosts, withHosts } = await import("./with-hosts.ts");
-    const { check, force } = argv;
+    const { check, force, rollback } = argv;
+    for (const other of ["agent", "with-sudo", "forced-command"] as const)
+      if (rollback && argv[other] !== undefined)
+        throw new NexcageError(
+          "USAGE",
+          `--rollback goes back to what is there: --${other} means nothing with it`,
+        );
     const withSudo = argv["with-sudo"] === "" ? true : requireUserName(argv["with-sudo"]);
     const publicKey =
       argv["forced-command"] === undefined ? undefined : await readPublicKey(argv["forced-command"]);
     return await withHosts(argv, async ({ hosts, connect, progress, color, signal }) => {
       const { emit } = progress;
-      const builds = argv.rollback ? [] : await findBuilds(argv.agent);
+      const builds = rollback ? [] : await findBuilds(argv.agent);
       const outcomes = await onHosts(
         hosts,
         { connect, forks: argv.forks, emit, signal },
         (host, transport) =>
-          argv.rollback
+          rollback
             ? rollBackHost(host, transport, { check, force, signal })
             : bootstrapHost(host, transport, { builds, check, force, withSudo, emit, signal }),
       );

@@ -33,6 +33,7 @@ export async function startRelay(
       );
     });
     client.on("end", () => onward.end());
+    client.on("close", () => isCut || onward.destroy());
     onward.pipe(client);
   });
   let isCut = false;
