@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { stringify } from "yaml";
 import { dist } from "../dist.ts";
-import { startHosts, type TestHost, type TestHosts } from "../hosts/hosts.ts";
+import { type StartOptions, startHosts, type TestHost, type TestHosts } from "../hosts/hosts.ts";
 import { makeRootfs } from "./rootfs.ts";
 
 /** A workstation's folder with real hosts behind it, as a user has them. */
@@ -18,14 +18,14 @@ export type Bed = AsyncDisposable & {
   /** Runs the built `nexcage` in the folder, with no terminal. */
   nexcage(...args: string[]): Promise<CommandResult>;
   /** The same, still running. */
-  start(args: string[], options?: StartOptions): ReturnType<typeof startNexcage>;
+  start(args: string[], options?: CommandOptions): ReturnType<typeof startNexcage>;
 };
 
 export type CommandResult = { exitCode: number | undefined; stdout: string; stderr: string };
 
-export type StartOptions = { input?: string; env?: Record<string, string> };
+export type CommandOptions = { input?: string; env?: Record<string, string> };
 
-function startNexcage(folder: string, args: string[], { input, env }: StartOptions) {
+function startNexcage(folder: string, args: string[], { input, env }: CommandOptions) {
   return execa(join(dist, "nexcage"), args, {
     cwd: folder,
     // The user's own keys, agent and configuration are not this test's.
@@ -43,12 +43,12 @@ function startNexcage(folder: string, args: string[], { input, env }: StartOptio
 
 export async function makeBed(
   names: string[] = ["node1", "node2", "node3"],
-  { proxmox = false }: { proxmox?: boolean | string[] } = {},
+  { proxmox = false, debian = {} }: Pick<StartOptions, "proxmox" | "debian"> = {},
 ): Promise<Bed> {
   await using undo = new AsyncDisposableStack();
   const folder = await mkdtemp("/var/tmp/nexcage-bed-");
   undo.defer(() => rm(folder, { recursive: true, force: true }));
-  const hosts = undo.use(await startHosts({ names, proxmox }));
+  const hosts = undo.use(await startHosts({ names, proxmox, debian }));
   await mkdir(join(folder, "home"));
   await makeRootfs(join(folder, "rootfs"));
 

@@ -12,7 +12,8 @@ export function proxmoxTest(title: string, implementation: (t: ExecutionContext)
   testUnless(whyNoProxmox(), title, implementation, test.serial);
 }
 
-function testUnless(
+/** A test that is skipped where there is a reason, which its title then says. */
+export function testUnless(
   reason: string | undefined,
   title: string,
   implementation: (t: ExecutionContext) => Promise<void>,

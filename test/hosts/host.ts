@@ -34,6 +34,8 @@ export type PreparedHost = {
   dir: string;
   /** In each hierarchy; there while it is on. */
   cgroups: string[];
+  /** Root's, as it is called on the host. */
+  home: string;
   keyFile: string;
   publicKey: string;
   hostKeyLine: string;
@@ -234,7 +236,7 @@ export class TestHost {
   }
 
   #environment(): Record<string, string> {
-    return { PATH: searchPath, HOME: join(this.dir, "root"), USER: "root", LANG: "C.UTF-8" };
+    return { PATH: searchPath, HOME: this.#host.home, USER: "root", LANG: "C.UTF-8" };
   }
 
   #requirePower(): { firstProcess: number } {

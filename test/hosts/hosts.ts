@@ -6,7 +6,7 @@ import { hasCode, NexcageError } from "../../shared/errors.ts";
 import { makeCgroup } from "./cgroups.ts";
 import { TestHost } from "./host.ts";
 import { maximumHosts } from "./network.ts";
-import { makeKeyPair, prepareHost } from "./prepare.ts";
+import { type Debian, makeKeyPair, prepareHost } from "./prepare.ts";
 import { claimRun, makeBridge, removeRun, sweepRuns } from "./runs.ts";
 
 export { TestHost } from "./host.ts";
@@ -15,6 +15,8 @@ export { whyNoHosts } from "./requirements.ts";
 export type StartOptions = ({ names: string[] } | { count: number }) & {
   /** Hosts that are Proxmox VE nodes too, with a stand-in for `pct` and real LXC under it: all, or by name. */
   proxmox?: boolean | string[];
+  /** Hosts with a bare Debian of that suite in place of this machine's files, by name; `addUser` is not for them. */
+  debian?: Record<string, Debian>;
   /** A new folder for the run's files, on a disk; default below /var/tmp. */
   dir?: string;
   /** For `main.ts up`: "main.ts down" may end it. */
@@ -41,6 +43,7 @@ export async function startHosts({
   dir,
   byHand = false,
   proxmox = false,
+  debian = {},
   signal,
   ...which
 }: StartOptions): Promise<TestHosts> {
@@ -69,7 +72,14 @@ export async function startHosts({
   });
   const hosts = await queue.addAll(
     names.map((name, index) => async () => {
-      const options = { name, index: index + 2, names, clientKey, equip: equipmentOf(name) };
+      const options = {
+        name,
+        index: index + 2,
+        names,
+        clientKey,
+        equip: equipmentOf(name),
+        debian: debian[name],
+      };
       const host = new TestHost(await prepareHost(run, options));
       await host.boot({ signal });
       return host;

@@ -33,18 +33,25 @@ export type PrepareOptions = {
   names: string[];
   clientKey: KeyPair;
   equip: Equipment | undefined;
+  /** A bare Debian in place of this machine's files, by its suite. */
+  debian: Debian | undefined;
 };
+
+/** Those that `debian-root` unpacks. */
+export type Debian = "bookworm" | "trixie";
 
 /** Puts on disk what a host needs before its first start. */
 export async function prepareHost(
   run: Run,
-  { name, index, names, clientKey, equip }: PrepareOptions,
+  { name, index, names, clientKey, equip, debian }: PrepareOptions,
 ): Promise<PreparedHost> {
   const dir = join(run.dir, "hosts", name);
-  const root = join(dir, "root");
-  const etc = join(dir, "etc");
-  for (const folder of ["lib", "opt", "log/nexcage", "home", "etc/ssh/sshd_config.d", "etc-work"])
+  const root = debian === undefined ? join(dir, "root") : join(dir, "upper/root");
+  const etc = debian === undefined ? join(dir, "etc") : join(dir, "upper/etc");
+  for (const folder of ["lib", "opt", "log/nexcage", "home", "etc-work", "rootfs", "work"])
     await mkdir(join(dir, folder), { recursive: true });
+  await mkdir(join(etc, "ssh/sshd_config.d"), { recursive: true });
+  if (debian !== undefined) await writeFile(join(dir, "lower"), await debianRoot(debian));
   await mkdir(join(root, ".ssh"), { recursive: true, mode: 0o700 });
   await writeFile(join(root, ".ssh/authorized_keys"), `${clientKey.publicLine}\n`, { mode: 0o600 });
 
@@ -52,11 +59,15 @@ export async function prepareHost(
   await writeFile(join(etc, "ssh/sshd_config.d/host-key.conf"), "HostKey /etc/ssh/test_host_ed25519_key\n");
   await writeFile(join(etc, "hostname"), `${name}\n`);
   await writeFile(join(etc, "hosts"), hostsFile(run, names));
-  await writeFile(join(etc, "passwd"), withRootsHome(await readFile("/etc/passwd", "utf8"), root));
+  if (debian === undefined)
+    await writeFile(join(etc, "passwd"), withRootsHome(await readFile("/etc/passwd", "utf8"), root));
 
   const cgroups = run.cgroups.map((cgroup) => join(cgroup, name));
   const { mounts, boot } = (await equip?.({ dir, name })) ?? { mounts: [], boot: [] };
-  await writeFile(join(dir, "fstab"), [fstab(dir, await findHierarchies()), ...mounts, ""].join("\n"));
+  await writeFile(
+    join(dir, "fstab"),
+    [fstab(dir, await findHierarchies(), debian), ...mounts, ""].join("\n"),
+  );
   await writeFile(join(dir, "boot.local"), boot.map((line) => `${line}\n`).join(""));
   return {
     ...{
@@ -65,6 +76,7 @@ export async function prepareHost(
       index,
       dir,
       cgroups,
+      home: debian === undefined ? root : "/root",
       keyFile: clientKey.privateFile,
       publicKey: `${clientKey.publicLine}\n`,
     },
@@ -78,7 +90,7 @@ export async function prepareHost(
  * without cgroups. The sources have names of their own, because `mount --all` leaves out what is mounted
  * already.
  */
-function fstab(dir: string, hierarchies: Hierarchy[]): string {
+function fstab(dir: string, hierarchies: Hierarchy[], debian: Debian | undefined): string {
   return [
     "host-sys /sys sysfs defaults",
     ...(hierarchies.some(({ type }) => type === "cgroup")
@@ -91,8 +103,15 @@ function fstab(dir: string, hierarchies: Hierarchy[]): string {
     `${dir}/lib /var/lib/nexcage none bind,X-mount.mkdir`,
     `${dir}/log /var/log none bind`,
     `${dir}/opt /opt none bind`,
-    `host-etc /etc overlay lowerdir=/etc,upperdir=${dir}/etc,workdir=${dir}/etc-work`,
+    ...(debian === undefined
+      ? [`host-etc /etc overlay lowerdir=/etc,upperdir=${dir}/etc,workdir=${dir}/etc-work`]
+      : []),
   ].join("\n");
+}
+
+async function debianRoot(suite: Debian): Promise<string> {
+  const script = join(import.meta.dirname, "debian-root");
+  return (await execa(script, [suite], { timeout: 300_000, stderr: "inherit" })).stdout;
 }
 
 function hostsFile(run: Run, names: string[]): string {
