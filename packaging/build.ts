@@ -23,6 +23,8 @@ const common: BuildOptions = {
   bundle: true,
   platform: "node",
   target: "node24",
+  // Node has it; rewritten for older ones, an error of a loop's first turn is thrown again by the next.
+  supported: { using: true },
   format: "cjs",
   minify: true,
   legalComments: "none",

@@ -20,14 +20,23 @@ export async function confirmDestruction(
         hint: "look at the plan, then run it with --yes",
       },
     );
+  if (await askYesNo(`This will ${what}. Go on?`, { signal })) return;
+  throw new NexcageError("INTERRUPTED", "nothing was changed");
+}
+
+/** Asks on the terminal; all but a yes is a no. */
+export async function askYesNo(question: string, { signal }: { signal: AbortSignal }): Promise<boolean> {
+  return /^y(es)?$/i.test(await askLine(`${question} [y/N] `, { signal }));
+}
+
+/** Asks on the terminal for a line. */
+export async function askLine(question: string, { signal }: { signal: AbortSignal }): Promise<string> {
   const readline = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await readline.question(`This will ${what}. Go on? [y/N] `, { signal });
-    if (/^y(es)?$/i.test(answer.trim())) return;
+    return (await readline.question(question, { signal })).trim();
   } finally {
     readline.close();
   }
-  throw new NexcageError("INTERRUPTED", "nothing was changed");
 }
 
 /** Asks on the terminal for what must not show: a passphrase, sudo's password. */

@@ -3,6 +3,7 @@ import { NexcageError } from "../../shared/errors.ts";
 import { nearestHint } from "../../shared/nearest.ts";
 import type { Command } from "./command.ts";
 import { fleetCommands } from "./fleet.ts";
+import { init } from "./init.ts";
 import { inventoryCommands } from "./inventory.ts";
 import { schema } from "./schema.ts";
 
@@ -10,6 +11,8 @@ const groups = new Map([
   ["fleet", fleetCommands],
   ["inventory", inventoryCommands],
 ]);
+
+const topCommands = [init, schema];
 
 /**
  * Runs one command line and gives its exit status.
@@ -53,7 +56,7 @@ export async function runCommandLine(words: string[]): Promise<number> {
     )
     .exitProcess(false)
     .fail(false);
-  add(parser, [schema]);
+  add(parser, topCommands);
   try {
     await parser.parseAsync(words);
     return 0;
@@ -90,7 +93,9 @@ function usageError(complaint: string, words: string[]): NexcageError {
 function unknownCommand([first = "", second = ""]: string[]): NexcageError | undefined {
   const group = groups.get(first);
   const [word, known] =
-    group === undefined ? [first, [...groups.keys(), "schema"]] : [second, group.map(nameOf)];
+    group === undefined
+      ? [first, [...groups.keys(), ...topCommands.map(nameOf)]]
+      : [second, group.map(nameOf)];
   if (word === "" || word.startsWith("-") || known.includes(word)) return undefined;
   const parent = group === undefined ? "nexcage" : `nexcage ${first}`;
   return new NexcageError("USAGE", `${parent} has no command ${JSON.stringify(word)}`, {
