@@ -6,6 +6,7 @@ import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { getBorderCharacters, table } from "table";
 import { apply } from "./apply.ts";
+import { bootstrap } from "./bootstrap.ts";
 import { create } from "./create.ts";
 import type { Benchmark, Row } from "./measure.ts";
 import { memory } from "./memory.ts";
@@ -14,7 +15,7 @@ import { plan } from "./plan.ts";
 import { proxmox } from "./proxmox.ts";
 import { upload } from "./upload.ts";
 
-const benchmarks: Benchmark[] = [native, apply, create, upload, memory, plan, proxmox];
+const benchmarks: Benchmark[] = [native, apply, create, upload, bootstrap, memory, plan, proxmox];
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
