@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { Level, Logger } from "pino";
 
 /** Where the agent's parts write their log: constant text, and fields to search by. */
@@ -39,5 +40,8 @@ export function openLog(level: LogLevel): Log & AsyncDisposable {
 async function openPino(level: LogLevel): Promise<Logger> {
   const { pino } = await import("pino");
   // Synchronous, so that no line is lost when the process is killed.
-  return pino({ level, base: { pid: process.pid } }, pino.destination({ fd: 2, sync: true }));
+  return pino(
+    { level, base: { host: hostname(), pid: process.pid } },
+    pino.destination({ fd: 2, sync: true }),
+  );
 }

@@ -64,18 +64,19 @@ async function runChange(
   agent: HostAgent,
   options: RunOptions,
 ): Promise<ChangeOutcome> {
-  const { emit, opened } = options;
-  emit({ kind: "change.started", change });
+  const { emit, opened, newOperationId } = options;
+  const operationId = newOperationId();
+  emit({ kind: "change.started", change, operationId });
   const startedMs = performance.now();
   try {
-    const container = await send(change, agent, options);
+    const container = await send(change, agent, { ...options, operationId });
     const durationMs = performance.now() - startedMs;
-    emit({ kind: "change.done", change, container, durationMs });
+    emit({ kind: "change.done", change, operationId, container, durationMs });
     return { kind: "done", change, container, durationMs };
   } catch (cause) {
     const error = asNexcageError(cause);
     const durationMs = performance.now() - startedMs;
-    emit({ kind: "change.failed", change, error, durationMs });
+    emit({ kind: "change.failed", change, operationId, error, durationMs });
     if (error.code === "HOST_UNREACHABLE") await opened.drop(change.host, error);
     return { kind: "failed", change, error, durationMs };
   }
@@ -85,11 +86,14 @@ async function runChange(
 async function send(
   change: PlannedChange,
   agent: HostAgent,
-  { fleet, newOperationId, emit, signal }: RunOptions,
+  { fleet, operationId, newOperationId, emit, signal }: RunOptions & { operationId: OperationId },
 ): Promise<Observed | undefined> {
   const { id, kind, spec, snapshot } = change;
-  const operation = { operationId: newOperationId(), fleet };
-  const request = { signal, onStep: (step: string) => emit({ kind: "change.step", change, step }) };
+  const operation = { operationId, fleet };
+  const request = {
+    signal,
+    onStep: (step: string) => emit({ kind: "change.step", change, operationId, step }),
+  };
   switch (kind) {
     case "create":
     case "replace":

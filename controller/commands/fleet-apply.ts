@@ -1,11 +1,12 @@
 import { command } from "./command.ts";
 import { changeOptions } from "./options.ts";
+import { outputOptions } from "./output-options.ts";
 
 export const fleetApply = command({
   command: "apply [containers..]",
   describe: "Make the hosts as the files say",
   builder: (yargs) =>
-    changeOptions(yargs)
+    outputOptions(changeOptions(yargs))
       .positional("containers", { type: "string", array: true, describe: "web, web-*, db@pve1" })
       .option("prune", {
         type: "boolean",
@@ -15,6 +16,7 @@ export const fleetApply = command({
     const { lockHolder, withFleet } = await import("./with-fleet.ts");
     const { planOf, resolveImages, parseLockTimeout } = await import("./planning.ts");
     const { confirmDestruction } = await import("./ask.ts");
+    const { openOutputs } = await import("./outputs.ts");
     const { printJson } = await import("./print.ts");
     const { newOperationId } = await import("../operation-id.ts");
     const { apply } = await import("../apply/apply.ts");
@@ -23,7 +25,8 @@ export const fleetApply = command({
     const { changing, destructive } = await import("../plan/model.ts");
     const { planText } = await import("../report/plan.ts");
     const { resultsJson, resultsText } = await import("../report/results.ts");
-    return await withFleet(argv, async (context) => {
+    using outputs = await openOutputs(argv, process.env);
+    return await withFleet({ ...argv, record: outputs.record }, async (context) => {
       const { fleet, opened, progress, color, signal } = context;
       const { desired, images } = await resolveImages(context);
       const outcome = await apply({
@@ -54,6 +57,7 @@ export const fleetApply = command({
       if (argv.output === "json") printJson(resultsJson(outcome, { fleet: fleet.name }));
       else if (changed || opened.unreachable.size > 0)
         process.stdout.write(`\n${resultsText(outcome, { color })}`);
+      await outputs.finish({ command: "apply", fleet: fleet.name, ...outcome });
       return exitCodeOf(outcome, fleet.onUnreachable);
     });
   },

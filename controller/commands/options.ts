@@ -39,6 +39,12 @@ export function fleetOptions<A>(yargs: Argv<A>, short: ShortForm = {}) {
       describe: "hosts at once",
       coerce: requireForks,
     })
+    .option("log-format", {
+      choices: ["text", "json"] as const,
+      default: "text" as const,
+      requiresArg: true,
+      describe: "what stderr gets while it works",
+    })
     .option("verbose", { alias: "v", type: "boolean", default: false, describe: "show each step" });
 }
 

@@ -7,8 +7,10 @@ export function printJson(value: unknown): void {
 }
 
 /** Any failure as its line and hint on stderr, or as JSON on stdout; gives the exit status. */
-export function printError(thrown: unknown, { json }: { json: boolean }): number {
+export async function printError(thrown: unknown, { json }: { json: boolean }): Promise<number> {
   const error = asNexcageError(thrown);
+  if (process.env.GITHUB_ACTIONS === "true")
+    process.stderr.write((await import("../report/annotations.ts")).errorAnnotations(error));
   if (json) printJson({ error });
   else process.stderr.write(`nexcage: ${errorText(error, { withCode: true })}\n`);
   if (error.code === "INTERNAL" && process.env.NEXCAGE_DEBUG)

@@ -1,6 +1,7 @@
 import { homedir, hostname, userInfo } from "node:os";
 import type { LockHolder } from "../../shared/container.ts";
 import { NexcageError } from "../../shared/errors.ts";
+import type { Emit } from "../events.ts";
 import { type Connect, type OpenFleet, openFleet } from "../fleet.ts";
 import type { Fleet, Host } from "../inventory/model.ts";
 import { type Selection, select } from "../inventory/select.ts";
@@ -19,6 +20,9 @@ export type FleetArguments = {
   forks: number;
   output: "text" | "json";
   verbose: boolean;
+  "log-format": "text" | "json";
+  /** Takes each event, beside the progress that is shown. */
+  record?: Emit;
 };
 
 export type FleetContext = {
@@ -48,7 +52,12 @@ export async function withFleet<T>(
     containers: argv.containers ?? [],
     mayHaveLeft: argv.mayHaveLeft,
   });
-  using progress = openProgress(process.stderr, { quiet: argv.output === "json", verbose: argv.verbose });
+  using shown = openProgress(process.stderr, {
+    quiet: argv.output === "json",
+    verbose: argv.verbose,
+    format: argv["log-format"],
+  });
+  const progress = { ...shown, emit: both(shown.emit, argv.record) };
   await using opened = await openFleet(selection.hosts, {
     connect: await connectTo(resolved.hosts),
     forks: argv.forks,
@@ -56,6 +65,14 @@ export async function withFleet<T>(
     signal,
   });
   return await work({ fleet, selection, opened, progress, color: wantsColor(), signal });
+}
+
+function both(emit: Emit, record: Emit | undefined): Emit {
+  if (record === undefined) return emit;
+  return (event) => {
+    record(event);
+    emit(event);
+  };
 }
 
 function requireFleet(fleet: Fleet | undefined): Fleet {

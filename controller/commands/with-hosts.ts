@@ -25,7 +25,11 @@ export async function withHosts<T>(
   const signal = interrupted();
   const resolved = await loadFiles(argv);
   const { hosts } = select(resolved, { limit: argv.limit, containers: [] });
-  using progress = openProgress(process.stderr, { quiet: argv.output === "json", verbose: argv.verbose });
+  using progress = openProgress(process.stderr, {
+    quiet: argv.output === "json",
+    verbose: argv.verbose,
+    format: argv["log-format"],
+  });
   return await work({
     hosts,
     connect: await connectTo(resolved.hosts),

@@ -1,5 +1,6 @@
 import { createLogUpdate } from "log-update";
 import type { Emit } from "../events.ts";
+import { eventJson } from "./event-json.ts";
 import { lineOf } from "./lines.ts";
 import { draw, emptyLiveState, fold } from "./live.ts";
 
@@ -7,12 +8,21 @@ export type Progress = { emit: Emit; pause: () => void } & Disposable;
 
 /**
  * Shows events on stderr as they happen: a live view with what is going on at its foot on a terminal,
- * one line an event elsewhere, nothing when `quiet`. Paused before a question is asked.
+ * one line an event elsewhere, nothing when `quiet`; as JSON whatever stdout gets. Paused before a question is asked.
  */
 export function openProgress(
   stream: NodeJS.WriteStream,
-  { quiet, verbose }: { quiet: boolean; verbose: boolean },
+  { quiet, verbose, format }: { quiet: boolean; verbose: boolean; format: "text" | "json" },
 ): Progress {
+  if (format === "json")
+    return {
+      emit(event) {
+        if (event.kind !== "upload.progress")
+          stream.write(`${JSON.stringify(eventJson(event, new Date()))}\n`);
+      },
+      pause: () => {},
+      [Symbol.dispose]: () => {},
+    };
   if (quiet) return { emit: () => {}, pause: () => {}, [Symbol.dispose]: () => {} };
   const write = (line: string): void => {
     stream.write(`${line}\n`);

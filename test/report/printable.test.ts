@@ -5,7 +5,7 @@ import { draw, emptyLiveState, fold } from "../../controller/report/live.ts";
 import { resultsText } from "../../controller/report/results.ts";
 import { statusText } from "../../controller/report/status.ts";
 import { NexcageError } from "../../shared/errors.ts";
-import { ContainerId } from "../../shared/ids.ts";
+import { ContainerId, OperationId } from "../../shared/ids.ts";
 
 // A cleared screen, a new title, what a C1 terminal takes for ESC [, and an overwritten line.
 const evil = "\u001b[2J\u001b]0;mine\u0007\u009b31m\rgone";
@@ -20,6 +20,8 @@ const change: PlannedChange = {
   after: [],
 };
 
+const operationId = OperationId.parse("00000000-0000-4000-8000-000000000000");
+
 test("what a host or a container says steers no terminal: it is escaped in an error, its lines stay lines", (t) =>
   t.is(errorText(error), `${shown}\n  | a\tb${shown}\n  hint: ${shown}`));
 
@@ -27,10 +29,10 @@ test("it is escaped in progress lines and in the live view", (t) => {
   const line = (event: Parameters<typeof lineOf>[0]) => lineOf(event, { verbose: true });
   t.is(line({ kind: "host.log", host: "pve1", line: evil }), `pve1| ${shown}`);
   t.is(line({ kind: "host.lost", host: "pve1", error }), `pve1: lost, trying again: ${shown}`);
-  t.is(line({ kind: "change.step", change, step: evil }), `web@pve1: creating: ${shown}`);
+  t.is(line({ kind: "change.step", change, operationId, step: evil }), `web@pve1: creating: ${shown}`);
   const state = emptyLiveState();
-  fold(state, { kind: "change.started", change }, 0);
-  fold(state, { kind: "change.step", change, step: evil }, 0);
+  fold(state, { kind: "change.started", change, operationId }, 0);
+  fold(state, { kind: "change.step", change, operationId, step: evil }, 0);
   t.is(draw(state, { nowMs: 0, rows: 10 }).split("\n")[0], `  web@pve1  create: ${shown}  0ms`);
 });
 

@@ -6,7 +6,7 @@ const progressModule = join(import.meta.dirname, "../../controller/report/progre
 
 const program = `
   import { openProgress } from ${JSON.stringify(progressModule)};
-  using progress = openProgress(process.stderr, { quiet: false, verbose: true });
+  using progress = openProgress(process.stderr, { quiet: false, verbose: true, format: "text" });
   progress.emit({ kind: "host.connecting", host: "pve1" });
   progress.pause();
   process.stderr.write("Go on?");
