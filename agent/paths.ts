@@ -59,6 +59,8 @@ function pathsBelow({ run, lib, log, lock }: Roots) {
     /** What guests of Proxmox's had before a change that makes volumes. */
     volumeClaims: join(lib, "volume-claims"),
     journals: join(lib, "journal"),
+    counters: join(lib, "counters.json"),
+    countersLock: join(lock, "counters"),
     images: join(lib, "images"),
     /** Root file systems of bundles, as archives for pct. */
     templates: join(lib, "templates"),

@@ -34,6 +34,7 @@ import { startContainer } from "./operations/start.ts";
 import { killContainer, stopContainer } from "./operations/stop.ts";
 import { type UpdateOptions, updateContainer } from "./operations/update.ts";
 import type { Paths } from "./paths.ts";
+import { openCounters } from "./state/counters.ts";
 import { readNames } from "./state/files.ts";
 import { openJournal } from "./state/journal.ts";
 import type { LockFile } from "./state/lock.ts";
@@ -156,7 +157,8 @@ export async function openRuntime(dependencies: RuntimeDependencies, { signal }:
   const records = openRecords(paths);
   const isUnfinished = (id: ContainerId): boolean => journal.unfinished(id).length > 0;
   const inspector = openInspector({ ...dependencies, records, isUnfinished });
-  const parts: Parts = { ...dependencies, journal, records, inspector };
+  const counters = openCounters(dependencies);
+  const parts: Parts = { ...dependencies, journal, records, inspector, counters };
   const prune = coalesce(() => pruneImages(parts));
   await recoverAll(parts, { signal });
 
@@ -247,6 +249,7 @@ export async function openRuntime(dependencies: RuntimeDependencies, { signal }:
     pruneImages: prune,
     async [Symbol.asyncDispose]() {
       await journal[Symbol.asyncDispose]();
+      await counters[Symbol.asyncDispose]();
       await dependencies.images[Symbol.asyncDispose]();
     },
   };

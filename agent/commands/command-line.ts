@@ -12,6 +12,7 @@ import { features } from "./features.ts";
 import { kill } from "./kill.ts";
 import { list } from "./list.ts";
 import { logs } from "./logs.ts";
+import { metrics } from "./metrics.ts";
 import { pause } from "./pause.ts";
 import { ps } from "./ps.ts";
 import { restart } from "./restart.ts";
@@ -42,6 +43,7 @@ const commands = [
   route,
   features,
   doctor,
+  metrics,
   serve,
 ] as CommandModule[]; // each has options of its own
 

@@ -2,6 +2,7 @@ import type { Change } from "../../shared/container.ts";
 import { asNexcageError, NexcageError } from "../../shared/errors.ts";
 import type { ContainerId } from "../../shared/ids.ts";
 import type { ChangeOptions } from "../runtime.ts";
+import type { OperationEnd } from "../state/counters.ts";
 import type { Ending, Intent } from "../state/journal-file.ts";
 import { lockContainer } from "../state/lock.ts";
 import type { Parts } from "./parts.ts";
@@ -32,7 +33,7 @@ export async function operate(
   options: ChangeOptions,
   work: (attempt: Attempt) => Promise<Change>,
 ): Promise<Change> {
-  const { journal, lockFile, lockTimeoutMs, paths, log } = parts;
+  const { counters, journal, lockFile, lockTimeoutMs, paths, log } = parts;
   const { operationId, signal } = options;
   const lockOptions = { id, timeoutMs: lockTimeoutMs, signal };
   await using _lock = await lockContainer(lockFile, paths.containerLock(id), lockOptions);
@@ -40,6 +41,9 @@ export async function operate(
   const known = journal.find(operationId);
   if (known !== undefined && !("undone" in known)) return replay(known);
 
+  const startedMs = performance.now();
+  const count = (result: OperationEnd["result"]): void =>
+    counters.count({ kind, result, seconds: (performance.now() - startedMs) / 1_000 });
   let undoing = new AsyncDisposableStack();
   const step = async (name: string): Promise<void> => {
     log.debug({ containerId: id, operationId, kind, step: name }, "operation step");
@@ -63,6 +67,7 @@ export async function operate(
     const change = await work(attempt);
     if (hasBegun) await step("ending");
     if (hasBegun) await record(parts, operationId, { change });
+    count("done");
     return change;
   } catch (cause) {
     const error = asNexcageError(cause);
@@ -70,6 +75,7 @@ export async function operate(
     // What could not be undone stays unfinished in the journal: who comes next to this container tries again.
     const ending: Ending = error.code === "INTERRUPTED" ? { undone: true } : { error: error.toJSON() };
     if (hasBegun && isUndone) await record(parts, operationId, ending);
+    count(error.code === "INTERRUPTED" ? "interrupted" : "failed");
     throw error;
   }
 }

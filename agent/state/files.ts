@@ -71,10 +71,14 @@ export function readJson<S extends z.ZodType>(path: string, schema: S, hint: str
 const draftOf = (path: string): string => `${path}.new`;
 
 /**
- * Writes a file whole or not at all, on disk when it returns; its folder is made. Whoever writes a path holds
- * its container's lock.
+ * Writes a file whole or not at all, on disk when it returns unless it need not be `durable`; its folder is made.
+ * Whoever writes a path holds its container's lock.
  */
-export async function writeWhole(path: string, text: string, { mode }: { mode: number }): Promise<void> {
+export async function writeWhole(
+  path: string,
+  text: string,
+  { mode, durable = true }: { mode: number; durable?: boolean },
+): Promise<void> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
   const draft = draftOf(path);
   try {
@@ -82,7 +86,7 @@ export async function writeWhole(path: string, text: string, { mode }: { mode: n
     try {
       fchmodSync(file, mode); // whatever the umask says
       writeFileSync(file, text);
-      await sync(file);
+      if (durable) await sync(file);
     } finally {
       closeSync(file);
     }

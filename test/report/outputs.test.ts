@@ -28,7 +28,7 @@ hostTest(
     t.is(applied.exitCode, 3, String(applied.stderr));
 
     const lines = (await readFile(at("fleet.yaml"), "utf8")).split("\n");
-    const line = lines.findIndex((text) => text === "  bad:") + 1;
+    const line = lines.indexOf("  bad:") + 1;
     t.regex(
       String(applied.stderr),
       new RegExp(
