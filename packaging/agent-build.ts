@@ -16,7 +16,7 @@ import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 /** What an agent is made of beside Node, by its path in the folder where it is installed. */
-const agentFiles = [
+export const agentFiles = [
   "nexcage-agent",
   "lib/nexcage/koffi.node",
   "lib/nexcage/libncx.so",
@@ -27,10 +27,10 @@ const agentFiles = [
   "lib/nexcage/nexcage-monitor",
   "lib/nexcage/nexcage-shim",
 ] as const;
-const nodeFile = "lib/nexcage/node";
+export const nodeFile = "lib/nexcage/node";
 
 /** So that the same files always make the same archive. */
-const epoch = "1700000000";
+export const epoch = "1700000000";
 
 /**
  * Makes of a built tree what `fleet bootstrap` sends, in a folder of its own: `agent.deb` and `node.deb`, which any

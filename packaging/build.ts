@@ -108,7 +108,7 @@ function make(script: string, without: string): string | undefined {
   }
 }
 
-/** Starts a bundle on the Node beside it. No program is run to find that: each takes as long as the shell itself. */
+/** Starts a bundle on the Node in lib/nexcage beside it, or, as in /usr/bin, beside its folder. No program is run to find that: each takes as long as the shell itself. */
 function writeStart(name: string): void {
   writeFileSync(
     join(dist, name),
@@ -116,6 +116,7 @@ function writeStart(name: string): void {
 self=$0
 [ ! -h "$self" ] || self=$(readlink -f "$self")
 lib=\${self%/*}/lib/nexcage
+[ -d "$lib" ] || lib=\${self%/*}/../lib/nexcage
 unset NODE_OPTIONS
 exec "$lib/node" --min-semi-space-size=16 --v8-pool-size=1 "$lib/${name}.cjs" "$@"
 `,
