@@ -1,6 +1,9 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import test from "ava";
+import { parse } from "yaml";
 import { checkMaintenance } from "../../agent/backends/lxc/doctor.ts";
-import { parseConfig, routeOf, settingsOf } from "../../agent/config.ts";
+import { loadConfig, parseConfig, routeOf, settingsOf } from "../../agent/config.ts";
 
 const file = "config.json";
 const rule = (pattern: string) => ({ runtime: { routing: [{ pattern, runtime: "crun" }] } });
@@ -45,6 +48,31 @@ test("all examples of 0.7 are read, and what they say in vain is named", (t) => 
     ...["data_dir", "log_file", "proxmox.hosts", "proxmox.node", "proxmox.port", "proxmox.token"],
     ...["runtime.log_path", "runtime.socket_path", "security"],
   ]);
+});
+
+const packaged = join(import.meta.dirname, "../../packaging/debian/config.yaml");
+
+test("the file of the Debian package has comments only, which set nothing", async (t) => {
+  const config = await loadConfig(packaged);
+  t.deepEqual(config && settingsOf(config), []);
+  t.deepEqual(config?.ignored, []);
+});
+
+test("its examples hold without their #", async (t) => {
+  const text = (await readFile(packaged, "utf8")).replaceAll(/^#(?! \S)/gm, "");
+  const config = parseConfig(parse(text), packaged);
+  t.deepEqual(settingsOf(config), [
+    ...[
+      "log level info",
+      "bridge vmbr0",
+      "ip dhcp",
+      "gateway 10.20.8.1",
+      "storage local-lvm",
+      "rootfs 8 GiB",
+    ],
+    ...["unprivileged true", "^db-.*$ → lxc", "^(web|cache)-[0-9]+$ → crun", "else crun"],
+  ]);
+  t.deepEqual(config.ignored, []);
 });
 
 const mistakes: { value: object; message: string }[] = [
