@@ -28,7 +28,8 @@ export async function execInContainer(
 ): Promise<number> {
   const { stdin, stdout, stderr, tty, signal } = options;
   const ended = new AbortController();
-  const size = () => ({ rows: stdout.rows ?? 24, columns: stdout.columns ?? 80 });
+  // A terminal that knows no size says 0.
+  const size = () => ({ rows: stdout.rows || 24, columns: stdout.columns || 80 });
   using _raw = tty ? rawMode(stdin) : undefined;
   let forwarding: Promise<void> = Promise.resolve();
   try {

@@ -50,7 +50,7 @@ export async function runCommandLine(words: string[]): Promise<number> {
     .version(false)
     .help()
     .alias("help", "h")
-    .wrap(Math.min(100, process.stdout.columns ?? 100))
+    .wrap(Math.min(100, process.stdout.columns || 100))
     .epilogue(
       "Exit: 0 done, 1 failed, 2 there are changes (--detailed-exitcode), 3 partial, 4 unreachable,\n5 lock held, 9 refused, 10 needs --yes, 64 usage or invalid files, 130 interrupted.",
     )
