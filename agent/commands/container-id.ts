@@ -5,8 +5,13 @@ import { type ContainerId, parseContainerId } from "../../shared/ids.ts";
 /** A container's id as OCI runtimes take it, or as NexCage 0.7 did: `--name ID`. */
 export function withId<T>(yargs: Argv<T>) {
   return yargs
-    .positional("id", { type: "string", describe: "container id" })
-    .option("name", { type: "string", requiresArg: true, describe: "the container id, said as an option" });
+    .positional("id", { type: "string", completes: "containers", describe: "container id" })
+    .option("name", {
+      type: "string",
+      requiresArg: true,
+      completes: "containers",
+      describe: "the container id, said as an option",
+    });
 }
 
 /** @throws {NexcageError} `USAGE` for none or two, `INVALID_ID` */

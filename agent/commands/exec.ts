@@ -10,7 +10,12 @@ export const exec = command({
   describe: "Run a command in a running container: exec ID -- COMMAND ARGUMENT…",
   builder: (yargs) =>
     yargs
-      .positional("id", { type: "string", demandOption: true, describe: "container id" })
+      .positional("id", {
+        type: "string",
+        demandOption: true,
+        completes: "containers",
+        describe: "container id",
+      })
       .option("tty", { alias: "t", type: "boolean", default: false, describe: "with a terminal of its own" })
       .option("env", {
         alias: "e",
@@ -27,6 +32,7 @@ export const exec = command({
         requiresArg: true,
         describe: "folder in the container",
       })
+      .epilogue("The exit status is that of the command where it has run.")
       .example("$0 exec web -- cat /etc/hostname", ""),
   async handler({ id, tty, env, user, workdir, ...globals }) {
     const containerId = parseContainerId(id);

@@ -9,6 +9,7 @@ export const metrics = command({
     yargs.option("write", {
       type: "string",
       requiresArg: true,
+      completes: "file",
       describe: "into this file, whole or not at all: for node-exporter's textfile collector",
     }),
   async handler(globals) {

@@ -14,6 +14,7 @@ export function withContainer<T>(yargs: Argv<T>) {
       type: "string",
       requiresArg: true,
       defaultDescription: "the current folder",
+      completes: "folder",
       describe: "folder with config.json",
     })
     .option("image", {

@@ -2,6 +2,13 @@ import { asNexcageError, type ErrorCode } from "../../shared/errors.ts";
 
 const usageCodes: ReadonlySet<ErrorCode> = new Set(["USAGE", "INVALID_ID", "INVALID_FILE"]);
 
+export const exitStatuses = {
+  0: "done",
+  1: "failed",
+  2: "usage or invalid files",
+  130: "interrupted",
+} as const;
+
 /**
  * Tells an error on stderr: a line, and a line with the next thing to do; with `-o json` as JSON. Gives
  * the exit status: 2 for a wrong command line or configuration, 130 for an interruption, an exec's own, else 1.

@@ -1,26 +1,19 @@
 import yargs from "yargs";
 import { NexcageError } from "../../shared/errors.ts";
+import { exitText } from "../../shared/exit-text.ts";
 import { nearestHint } from "../../shared/nearest.ts";
 import type { Command } from "./command.ts";
-import { fleetCommands } from "./fleet.ts";
-import { init } from "./init.ts";
-import { inventoryCommands } from "./inventory.ts";
-import { schema } from "./schema.ts";
+import { table } from "./table.ts";
 
-const groups = new Map([
-  ["fleet", fleetCommands],
-  ["inventory", inventoryCommands],
-]);
-
-const topCommands = [init, schema];
+const { about, commands, commonOptions, exitStatuses, groups } = table;
 
 /**
  * Runs one command line and gives its exit status.
  * @throws {NexcageError} `USAGE` for what is none, and whatever the command throws
  */
 export async function runCommandLine(words: string[]): Promise<number> {
-  const add = (to: ReturnType<typeof yargs>, commands: Command[]) => {
-    for (const { run, ...module } of commands)
+  const add = (to: ReturnType<typeof yargs>, modules: Command[]) => {
+    for (const { run, ...module } of modules)
       to.command({
         ...module,
         handler(argv) {
@@ -31,13 +24,7 @@ export async function runCommandLine(words: string[]): Promise<number> {
   };
   const parser = yargs()
     .scriptName("nexcage")
-    .usage("$0 <command>\n\nContainers on a fleet of Proxmox VE hosts, as YAML says, over SSH.")
-    .command("fleet", "Plan, apply and look after a fleet", (fleet) =>
-      add(fleet, fleetCommands).demandCommand(1, "fleet needs a command"),
-    )
-    .command("inventory", "Check and show the files", (inventory) =>
-      add(inventory, inventoryCommands).demandCommand(1, "inventory needs a command"),
-    )
+    .usage(`$0 <command>\n\n${about}`)
     .demandCommand(1, "nexcage needs a command")
     .strict()
     .recommendCommands()
@@ -48,15 +35,15 @@ export async function runCommandLine(words: string[]): Promise<number> {
       "boolean-negation": false,
     })
     .version(false)
-    .help()
-    .alias("help", "h")
+    .help("help", commonOptions.help.describe)
+    .alias("help", commonOptions.help.alias)
     .wrap(Math.min(100, process.stdout.columns || 100))
-    .epilogue(
-      "Exit: 0 done, 1 failed, 2 there are changes (--detailed-exitcode), 3 partial, 4 unreachable,\n5 lock held, 9 refused, 10 needs --yes, 64 usage or invalid files, 130 interrupted.",
-    )
+    .epilogue(exitText(exitStatuses))
     .exitProcess(false)
     .fail(false);
-  add(parser, topCommands);
+  for (const { name, describe, commands: below } of groups)
+    parser.command(name, describe, (group) => add(group, below).demandCommand(1, `${name} needs a command`));
+  add(parser, commands);
   try {
     await parser.parseAsync(words);
     return 0;
@@ -91,11 +78,12 @@ function usageError(complaint: string, words: string[]): NexcageError {
 
 /** What yargs's complaint leaves out: the word that is no command. */
 function unknownCommand([first = "", second = ""]: string[]): NexcageError | undefined {
-  const group = groups.get(first);
+  const group = groups.find(({ name }) => name === first);
+  const shown = ({ describe }: Command): boolean => describe !== false;
   const [word, known] =
     group === undefined
-      ? [first, [...groups.keys(), ...topCommands.map(nameOf)]]
-      : [second, group.map(nameOf)];
+      ? [first, [...groups.map(({ name }) => name), ...commands.filter(shown).map(nameOf)]]
+      : [second, group.commands.map(nameOf)];
   if (word === "" || word.startsWith("-") || known.includes(word)) return undefined;
   const parent = group === undefined ? "nexcage" : `nexcage ${first}`;
   return new NexcageError("USAGE", `${parent} has no command ${JSON.stringify(word)}`, {

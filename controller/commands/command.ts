@@ -6,7 +6,8 @@ import type { Argv, CommandModule } from "yargs";
  */
 export function command<A>(module: {
   command: string;
-  describe: string;
+  /** false hides it from the help, the manual and completion. */
+  describe: string | false;
   builder: (yargs: Argv) => Argv<A>;
   handler: (argv: A & { "--"?: unknown }) => Promise<number | undefined>;
 }): Command {

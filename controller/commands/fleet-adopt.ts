@@ -7,11 +7,17 @@ export const fleetAdopt = command({
     "Take over guests of Proxmox's as they are: print their YAML, and once the fleet has it mark them",
   builder: (yargs) =>
     changeOptions(yargs)
-      .positional("host", { type: "string", demandOption: true, describe: "the node that they are on" })
+      .positional("host", {
+        type: "string",
+        demandOption: true,
+        completes: "hosts",
+        describe: "the node that they are on",
+      })
       .positional("vmids", { type: "number", array: true, demandOption: true, describe: "100 101" })
       .option("write", {
         type: "string",
         requiresArg: true,
+        completes: "file",
         describe: "add them to this file, the fleet's, and mark them",
       })
       .option("template", {

@@ -7,7 +7,12 @@ export const fleetApply = command({
   describe: "Make the hosts as the files say",
   builder: (yargs) =>
     outputOptions(changeOptions(yargs))
-      .positional("containers", { type: "string", array: true, describe: "web, web-*, db@pve1" })
+      .positional("containers", {
+        type: "string",
+        array: true,
+        completes: "containers",
+        describe: "web, web-*, db@pve1",
+      })
       .option("prune", {
         type: "boolean",
         describe: "remove what left the fleet [default: the fleet's own]",

@@ -16,6 +16,7 @@ export const fleetBootstrap = command({
       .option("agent", {
         type: "string",
         requiresArg: true,
+        completes: "folder",
         describe: "a folder with the build to send, in place of this nexcage's own",
       })
       .option("force", {
@@ -30,6 +31,7 @@ export const fleetBootstrap = command({
       .option("forced-command", {
         type: "string",
         requiresArg: true,
+        completes: "file",
         describe: "a public key: print the line of authorized_keys that lets it talk to the agent alone",
       }),
   async handler(argv) {

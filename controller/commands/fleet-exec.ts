@@ -6,7 +6,12 @@ export const fleetExec = command({
   describe: "Run a command in a container: nexcage fleet exec web-1 -- CMD ARGS",
   builder: (yargs) =>
     fleetOptions(yargs)
-      .positional("container", { type: "string", demandOption: true, describe: "web-1, or db@pve1" })
+      .positional("container", {
+        type: "string",
+        demandOption: true,
+        completes: "containers",
+        describe: "web-1, or db@pve1",
+      })
       .positional("command", { type: "string", array: true, describe: "the command and its arguments" })
       .option("tty", {
         alias: "t",
@@ -23,6 +28,7 @@ export const fleetExec = command({
       })
       .option("user", { alias: "u", type: "string", requiresArg: true, describe: "user[:group]" })
       .option("workdir", { alias: "w", type: "string", requiresArg: true, describe: "where it runs" })
+      .epilogue("The exit status is that of the command where it has run.")
       .parserConfiguration({ "populate--": true }),
   async handler(argv) {
     const { withFleet } = await import("./with-fleet.ts");

@@ -10,6 +10,7 @@ export const fleetKill = command({
         type: "string",
         array: true,
         demandOption: true,
+        completes: "containers",
         describe: "web, web-*, db@pve1, '*'",
       })
       .option("signal", {

@@ -28,6 +28,7 @@ function lifecycle(
         type: "string",
         array: true,
         demandOption: true,
+        completes: "containers",
         describe: "web, web-*, db@pve1, '*'",
       }),
     async handler(argv) {

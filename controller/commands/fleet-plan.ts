@@ -7,7 +7,12 @@ export const fleetPlan = command({
   describe: "Show what apply would do, and change nothing",
   builder: (yargs) =>
     outputOptions(fleetOptions(yargs))
-      .positional("containers", { type: "string", array: true, describe: "web, web-*, db@pve1" })
+      .positional("containers", {
+        type: "string",
+        array: true,
+        completes: "containers",
+        describe: "web, web-*, db@pve1",
+      })
       .option("prune", { type: "boolean", describe: "also what left the fleet [default: the fleet's own]" })
       .option("detailed-exitcode", {
         type: "boolean",

@@ -8,6 +8,7 @@ export const fleetState = command({
     fleetOptions(yargs).positional("containers", {
       type: "string",
       array: true,
+      completes: "containers",
       describe: "web, web-*, db@pve1",
     }),
   async handler(argv) {

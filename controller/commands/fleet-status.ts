@@ -6,7 +6,12 @@ export const fleetStatus = command({
   describe: "Show what is wanted beside what is there",
   builder: (yargs) =>
     fleetOptions(yargs)
-      .positional("containers", { type: "string", array: true, describe: "web, web-*, db@pve1" })
+      .positional("containers", {
+        type: "string",
+        array: true,
+        completes: "containers",
+        describe: "web, web-*, db@pve1",
+      })
       .option("all", {
         alias: "a",
         type: "boolean",

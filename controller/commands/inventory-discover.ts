@@ -12,12 +12,14 @@ export const inventoryDiscover = command({
       .positional("host", {
         type: "string",
         demandOption: true,
+        completes: "hosts",
         describe: "a host of the inventory, or its address: [user@]address[:port]",
       })
       .option("write", {
         alias: "w",
         type: "string",
         requiresArg: true,
+        completes: "file",
         describe: "meet those that the inventory lacks, and add them to this file",
       }),
   async handler(argv) {

@@ -8,6 +8,7 @@ export const inventoryExplain = command({
     fileOptions(yargs).positional("host", {
       type: "string",
       demandOption: true,
+      completes: "hosts",
       describe: "the host's name",
     }),
   async handler(argv) {

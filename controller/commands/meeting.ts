@@ -21,6 +21,7 @@ export function meetingOptions<A>(yargs: Argv<A>) {
       alias: "i",
       type: "string",
       requiresArg: true,
+      completes: "file",
       describe: "the private key to log in with [default: as ssh does]",
     });
 }

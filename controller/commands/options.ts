@@ -12,6 +12,7 @@ export function fileOptions<A>(yargs: Argv<A>, { short = "f" }: ShortForm = {}) 
       type: "string",
       array: true,
       requiresArg: true,
+      completes: "yaml",
       describe: "YAML files to read [default: inventory.yaml and fleet.yaml here]",
     })
     .option("output", {
@@ -30,6 +31,7 @@ export function fleetOptions<A>(yargs: Argv<A>, short: ShortForm = {}) {
       alias: "l",
       type: "string",
       requiresArg: true,
+      completes: "limit",
       describe: "hosts and groups only: web*,prod,!pve3,&hel",
     })
     .option("forks", {
