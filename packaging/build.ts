@@ -1,7 +1,7 @@
 /*
  * Builds `dist/`: `nexcage` and `nexcage-agent`, which run from any directory, and beside them in
  * `lib/nexcage/` what they run on: Node, one bundle a program with its compiled code, and the native library
- * with its programs; in `lib/nexcage/agents/` the agent as it is sent to hosts.
+ * with its programs; in `lib/nexcage/agents/` the agent as it is sent to hosts; in `share/` manual pages and completion.
  */
 import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { type BuildOptions, build, type PluginBuild } from "esbuild";
 import { version } from "../shared/version.ts";
 import { packAgent, share } from "./agent-build.ts";
+import { writeManuals } from "./manuals.ts";
 import { stripNode } from "./strip-node.ts";
 import { warmUp } from "./warm-up.ts";
 
@@ -84,6 +85,7 @@ copyFileSync(join(root, "controller/bootstrap/install.sh"), join(lib, "install.s
 // An agent for other hosts has the library: one without is for this machine alone.
 if (native !== undefined)
   packAgent(dist, join(lib, `agents/linux-${process.arch}`), { version, level: isRelease ? 19 : 9 });
+writeManuals(join(dist, "share"));
 console.log(`built ${dist}`);
 
 /** What ssh2 loads with itself and nexcage never calls: a server, key making, and agents that load https. */

@@ -171,10 +171,11 @@ function describedBy(option: Options): Described {
   };
 }
 
-function placeholderOf(name: string, { type, choices, completes }: Options): string | undefined {
+function placeholderOf(name: string, { type, choices, completes, requiresArg }: Options): string | undefined {
   if (type === "boolean") return undefined;
   if (choices !== undefined) return choices.join("|");
   if (completes === "yaml" || completes === "file") return "FILE";
   if (completes === "folder") return "FOLDER";
+  if (type === "string" && requiresArg !== true) return "VALUE"; // the option's name need not be its value's
   return type === "number" ? "N" : name.replace(/.*-/, "").toUpperCase();
 }
