@@ -13,7 +13,7 @@ const aTemplate = wants(
 export const Template = z
   .string(aTemplate)
   .regex(/^([A-Za-z][\w.-]*:vztmpl\/)?[\w.+-]+$/, aTemplate)
-  .meta({ id: "template" });
+  .meta({ id: "template", description: aTemplate.means });
 
 const anInterface = wants(
   "the name of an interface",
@@ -30,7 +30,7 @@ const Mac = z
   .string(aMac)
   .regex(/^[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$/, aMac)
   .transform((mac) => mac.toUpperCase())
-  .meta({ id: "mac" });
+  .meta({ id: "mac", description: aMac.means });
 
 const ipv4 = String.raw`\d{1,3}(\.\d{1,3}){3}`;
 const ipv6 = "[0-9A-Fa-f:.]{2,45}";
@@ -46,7 +46,7 @@ const Gateway = z
   .string(aGateway)
   .regex(new RegExp(`^${ipv4}$`), { ...aGateway, abort: true })
   .refine(isIPv4, aGateway)
-  .meta({ id: "gateway" });
+  .meta({ id: "gateway", description: aGateway.means });
 
 const aGateway6 = wants("an IPv6 address", "as in fd00::1");
 const Gateway6 = z
@@ -54,14 +54,14 @@ const Gateway6 = z
   .regex(new RegExp(`^${ipv6}$`), { ...aGateway6, abort: true })
   .refine(isIPv6, aGateway6)
   .transform((address) => canonicalIp(address) ?? address)
-  .meta({ id: "gateway6" });
+  .meta({ id: "gateway6", description: aGateway6.means });
 
 const anIp = wants("an IPv4 address with its prefix", "as in 10.20.8.10/24, or dhcp");
 const Ip = z
   .string(anIp)
   .regex(new RegExp(`^(dhcp|${ipv4}/\\d{1,2})$`), { ...anIp, abort: true })
   .refine((text) => WantedNetwork.shape.ip.safeParse(text).success, anIp)
-  .meta({ id: "ip" });
+  .meta({ id: "ip", description: anIp.means });
 
 const anIp6 = wants("an IPv6 address with its prefix", "as in fd00::10/64, or dhcp, or auto");
 const Ip6 = z
@@ -72,7 +72,7 @@ const Ip6 = z
     const [address = "", prefix] = text.split("/");
     return prefix === undefined ? text : `${canonicalIp(address)}/${Number(prefix)}`;
   })
-  .meta({ id: "ip6" });
+  .meta({ id: "ip6", description: anIp6.means });
 
 export const Network = words("a network", {
   name: z
@@ -143,7 +143,7 @@ const VmidRange = z
   .refine(([first, last]) => vmids.least <= first && first <= last, {
     error: ({ input }) => aRange.error({ input: Array.isArray(input) ? input.join("-") : input }),
   })
-  .meta({ id: "vmid_range" });
+  .meta({ id: "vmid_range", description: aRange.means });
 
 const aStorage = wants("the name of a storage", "as in local-zfs");
 export const StorageName = z.string(aStorage).regex(/^[A-Za-z][\w.-]*$/, aStorage);

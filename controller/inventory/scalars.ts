@@ -18,9 +18,10 @@ export function shown(value: unknown): string {
   return typeof value === "object" ? "a map" : String(value);
 }
 
-/** The error of a scalar: that a value is not `what`, and how one looks. */
+/** The error of a scalar: that a value is not `what`, and how one looks; and what it is, for the reference. */
 export const wants = (what: string, hint: string) => ({
   error: ({ input }: { input?: unknown }) => `${shown(input)} is not ${what}\n${hint}`,
+  means: `${what}${hint.startsWith("as in") ? "," : ":"} ${hint}`,
 });
 
 /** Any text; numbers, true and false count as what they look like. */
@@ -32,7 +33,7 @@ export const Text = z
     },
   })
   .transform(String)
-  .meta({ id: "text" })
+  .meta({ id: "text", description: "any text: numbers, true and false count as what they look like" })
   .register(verbatim, {});
 
 const aDuration = wants("a duration", "as in 500ms, 10s, 1m30s, 2h");
@@ -41,7 +42,7 @@ export const Duration = z
   .string(aDuration)
   .regex(/^(\d+(ms|s|m|h|d))+$/, aDuration)
   .transform((text) => parseDuration(text) ?? 0)
-  .meta({ id: "duration" });
+  .meta({ id: "duration", description: aDuration.means });
 
 const aSize = wants("a size", "as in 64m, 1.5g, 1048576");
 /** → bytes */
@@ -54,13 +55,13 @@ export const Size = z
     aSize,
   )
   .transform(bytesOf)
-  .meta({ id: "size" });
+  .meta({ id: "size", description: aSize.means });
 
 /** A size, or 0 for none. → bytes */
 export const SizeOrNone = z
   .union([z.int().nonnegative(), z.string().regex(/^\d+(\.\d+)?[bkmgtBKMGT]?([iI]?[bB])?$/, aSize)], aSize)
   .transform(bytesOf)
-  .meta({ id: "size_or_none" });
+  .meta({ id: "size_or_none", description: `${aSize.means}, or 0 for none` });
 
 function bytesOf(size: number | string): number {
   return typeof size === "number" ? size : (parseSize(size) ?? 0);
@@ -70,13 +71,13 @@ const aNumber = wants("a number above 0", "as in 2 or 0.5");
 export const PositiveNumber = z
   .union([z.number().positive(aNumber), z.string().regex(/^(?!0+(\.0+)?$)\d+(\.\d+)?$/, aNumber)], aNumber)
   .transform(Number)
-  .meta({ id: "positive_number" });
+  .meta({ id: "positive_number", description: aNumber.means });
 
 const aCount = wants("a whole number from 1 on", "as in 1 or 64");
 export const PositiveCount = z
   .union([z.int(aCount).positive(aCount), z.string().regex(/^0*[1-9]\d{0,8}$/, aCount)], aCount)
   .transform(Number)
-  .meta({ id: "positive_count" });
+  .meta({ id: "positive_count", description: aCount.means });
 
 const aCountOrNone = wants("a whole number", "0 or more");
 export const Count = z
@@ -85,7 +86,7 @@ export const Count = z
     aCountOrNone,
   )
   .transform(Number)
-  .meta({ id: "count" });
+  .meta({ id: "count", description: aCountOrNone.means });
 
 /** A whole number with bounds, both included; `what` with its article: `a port`. */
 export function between(least: number, most: number, what: string) {
@@ -96,12 +97,12 @@ export function between(least: number, most: number, what: string) {
     .refine((number) => number >= least && number <= most, wrong);
 }
 
-export const Port = between(1, 65_535, "a port").meta({ id: "port" });
+export const Port = between(1, 65_535, "a port").meta({ id: "port", description: "a port: 1 to 65535" });
 
 export const Flag = z
   .union([z.boolean(), z.enum(["true", "false"])], wants("true or false", "write true or false"))
   .transform((flag) => flag === true || flag === "true")
-  .meta({ id: "flag" });
+  .meta({ id: "flag", description: "true or false" });
 
 /** One of several words; words of later versions are refused as such. */
 export function oneOf<const Words extends readonly [string, ...string[]]>(
@@ -128,13 +129,14 @@ export const PathOnHost = z
   .string(aPath)
   .regex(/^\//, { ...aPath, abort: true })
   .refine((path) => AbsolutePath.safeParse(path).success, aPath)
-  .meta({ id: "path_on_host" });
+  .meta({ id: "path_on_host", description: aPath.means });
 
+const aLocalPath = wants("a path", "from the folder of this file, absolute, or below ~/");
 /** A path on this machine: absolute, below `~/`, or from the folder of its file. */
 export const LocalPath = z
-  .string(wants("a path", "from the folder of this file, absolute, or below ~/"))
-  .regex(/^[^\0]+$/, wants("a path", "from the folder of this file, absolute, or below ~/"))
-  .meta({ id: "local_path" });
+  .string(aLocalPath)
+  .regex(/^[^\0]+$/, aLocalPath)
+  .meta({ id: "local_path", description: aLocalPath.means });
 
 const anId = wants(
   "a container id",
@@ -143,26 +145,26 @@ const anId = wants(
 export const ContainerName = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}$/, anId)
-  .meta({ id: "container_name" });
+  .meta({ id: "container_name", description: anId.means });
 
 const aName = wants("a name", "letters, digits and _.- only, beginning with a letter or digit, at most 63");
 /** Of a host, a group or a fleet. */
 export const Name = z
   .string(aName)
   .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, aName)
-  .meta({ id: "name" });
+  .meta({ id: "name", description: aName.means });
 
 const aLabel = wants("the name of a label", "letters, digits and _./- only, at most 128");
 export const LabelName = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$/, aLabel)
-  .meta({ id: "label_name" });
+  .meta({ id: "label_name", description: aLabel.means });
 
 const aVariable = wants("the name of a variable", "letters, digits and _ only, beginning with a letter or _");
 export const VariableName = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, aVariable)
-  .meta({ id: "variable_name" });
+  .meta({ id: "variable_name", description: aVariable.means });
 
 const aSignal = wants("a signal", "as in SIGTERM, TERM or 15");
 /** `TERM`, `SIGTERM`, 15 → `SIGTERM`; real-time signals as `SIGRTMIN+3`. */
@@ -174,7 +176,7 @@ export const Signal = z
     context.addIssue({ code: "custom", message: aSignal.error({ input: signal }) });
     return z.NEVER;
   })
-  .meta({ id: "signal" });
+  .meta({ id: "signal", description: aSignal.means });
 
 function signalName(text: string): string | undefined {
   if (/^\d+$/.test(text)) return signalNames.find((name) => Number(text) === signalNumbers.get(name));
