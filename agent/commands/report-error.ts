@@ -9,20 +9,21 @@ export const exitStatuses = {
   130: "interrupted",
 } as const;
 
-/**
- * Tells an error on stderr: a line, and a line with the next thing to do; with `-o json` as JSON. Gives
- * the exit status: 2 for a wrong command line or configuration, 130 for an interruption, an exec's own, else 1.
- */
+/** Tells an error on stderr: a line, and a line with the next thing to do; with `-o json` as JSON. Gives the exit status. */
 export function reportError(thrown: unknown, args: string[]): number {
   const error = asNexcageError(thrown);
   const isJson = /(^| )(-o|--output)[ =]?json( |$)/.test(args.join(" "));
   const hint = error.hint === undefined ? "" : `hint: ${error.hint}\n`;
   const text = `nexcage-agent: ${oneLine(error.message)} [${error.code}]\n${hint}`;
   process.stderr.write(isJson ? `${JSON.stringify(error)}\n` : text);
-  if (usageCodes.has(error.code)) return 2;
-  if (error.code === "INTERRUPTED") return 130;
   const { exitCode } = error.details ?? {};
-  return error.code === "EXEC_FAILED" && typeof exitCode === "number" ? exitCode : 1;
+  return error.code === "EXEC_FAILED" && typeof exitCode === "number" ? exitCode : agentExitCode(error.code);
+}
+
+/** 2 for a wrong command line or configuration, 130 for an interruption, else 1; an exec's own is not told by its code. */
+export function agentExitCode(code: ErrorCode): keyof typeof exitStatuses {
+  if (usageCodes.has(code)) return 2;
+  return code === "INTERRUPTED" ? 130 : 1;
 }
 
 function oneLine(text: string): string {
