@@ -1,6 +1,6 @@
 import type { Explained } from "../inventory/resolve.ts";
 import { command } from "./command.ts";
-import { fileOptions } from "./options.ts";
+import { fileOption } from "./options.ts";
 
 const kinds = ["hosts", "groups", "containers"] as const;
 
@@ -9,7 +9,7 @@ export const complete = command({
   command: "complete <kinds..>",
   describe: false,
   builder: (yargs) =>
-    fileOptions(yargs).positional("kinds", {
+    fileOption(yargs).positional("kinds", {
       choices: kinds,
       array: true,
       demandOption: true,

@@ -4,24 +4,27 @@ import { NexcageError } from "../../shared/errors.ts";
 /** What `--file` is for short: not `f` where users know that as `--follow`. */
 type ShortForm = { short?: string | string[] };
 
+/** The files that a command is about. */
+export function fileOption<A>(yargs: Argv<A>, { short = "f" }: ShortForm = {}) {
+  return yargs.option("file", {
+    alias: short,
+    type: "string",
+    array: true,
+    requiresArg: true,
+    completes: "yaml",
+    describe: "YAML files to read [default: inventory.yaml and fleet.yaml here]",
+  });
+}
+
 /** The options that each command over files takes. */
-export function fileOptions<A>(yargs: Argv<A>, { short = "f" }: ShortForm = {}) {
-  return yargs
-    .option("file", {
-      alias: short,
-      type: "string",
-      array: true,
-      requiresArg: true,
-      completes: "yaml",
-      describe: "YAML files to read [default: inventory.yaml and fleet.yaml here]",
-    })
-    .option("output", {
-      alias: "o",
-      choices: ["text", "json"] as const,
-      default: "text" as const,
-      requiresArg: true,
-      describe: "what stdout gets",
-    });
+export function fileOptions<A>(yargs: Argv<A>, short: ShortForm = {}) {
+  return fileOption(yargs, short).option("output", {
+    alias: "o",
+    choices: ["text", "json"] as const,
+    default: "text" as const,
+    requiresArg: true,
+    describe: "what stdout gets",
+  });
 }
 
 /** Those that each command over hosts takes beside them. */

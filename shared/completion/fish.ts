@@ -80,6 +80,8 @@ function ${name}_at
 end
 
 function ${name}_in
+    # Most places are told apart by their last word, which is quick.
+    test -z "$argv[1]"; or contains -- (string split ' ' -- $argv[1])[-1] (commandline -opc); or return 1
     set -l place (${name}_at)
     test "$place[1]" = "$argv[1]"; or return 1
     set -q argv[2]; or return 0

@@ -1,8 +1,8 @@
 import type { Completes, Names, Operand, Option, Program } from "../command-table.ts";
-import { asked, functionName, type Place, placesOf, quote } from "./places.ts";
+import { asked, type Place, placesOf, quote } from "./places.ts";
 
 export function zshScript(program: Program): string {
-  const name = functionName(program);
+  const name = `_${program.name}`; // also the file's, where it is installed
   const places = placesOf(program);
   return `#compdef ${program.name}
 # zsh completion for ${program.name}
