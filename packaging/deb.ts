@@ -152,7 +152,9 @@ function programFile(path: string): PackageFile {
 
 /** In their folders as here, so that their links lead somewhere. */
 function documents(name: string): PackageFile[] {
-  const pages = readdirSync(join(root, "docs")).filter((file) => file.endsWith(".md"));
+  const pages = readdirSync(join(root, "docs"), { encoding: "utf8", recursive: true }).filter((file) =>
+    file.endsWith(".md"),
+  );
   const paths = ["README.md", ...pages.map((file) => `docs/${file}`)];
   return paths.map((path) => ({ path: `usr/share/doc/${name}/${path}`, from: join(root, path) }));
 }
