@@ -16,6 +16,7 @@ export const manualFacts: Readonly<Record<string, Facts>> = {
       ["SSH_AUTH_SOCK", "the ssh-agent whose keys are tried"],
       ["XDG_CACHE_HOME", "in place of ~/.cache"],
       ["NO_COLOR", "no colours, where it is not empty"],
+      ["GITHUB_ACTIONS", "true: mistakes and failures are annotated for GitHub on stderr"],
       ["NEXCAGE_DEBUG", "where it is not empty, a failure of nexcage itself is shown with its stack"],
     ],
   },

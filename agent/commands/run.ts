@@ -10,12 +10,14 @@ export const run = command({
   command: "run [id]",
   describe: "Create a container and start it; one of a bundle is waited for, and then deleted",
   builder: (yargs) =>
-    withContainer(yargs).option("detach", {
-      alias: "d",
-      type: "boolean",
-      default: false,
-      describe: "do not wait, and keep it; a template's is never waited for",
-    }),
+    withContainer(yargs)
+      .option("detach", {
+        alias: "d",
+        type: "boolean",
+        default: false,
+        describe: "do not wait, and keep it; a template's is never waited for",
+      })
+      .epilogue("The exit status is that of the container where it was waited for."),
   async handler({ id, name, bundle, image, runtime, detach, ...globals }) {
     const containerId = idOf({ id, name }, "run");
     const made = await change(globals, ({ runtime: api, config }, options) =>

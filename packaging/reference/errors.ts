@@ -17,9 +17,9 @@ export function errorsPage(): string {
   return `# Error codes
 
 An error is a line on stderr that ends with its code in brackets, and mostly a hint: the next thing to do. With
-\`-o json\` it is an object with \`code\`, \`message\` and, where there are some, \`hint\` and \`details\`. The last columns are
-the exit statuses of the two programs; a command over several containers or hosts that ended in different ways ends
-with 3 or 1.
+\`-o json\` it is an object with \`code\`, \`message\` and, where there are some, \`hint\` and \`details\`: as \`error\` on
+stdout from \`nexcage\`, by itself on stderr from \`nexcage-agent\`. The last columns are their exit statuses. A command
+over several containers or hosts that ended in different ways ends with 3 or 1.
 
 ${tableOf(["code", "meaning", "`nexcage`", "`nexcage-agent`"], rows)}
 `;
