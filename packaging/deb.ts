@@ -8,7 +8,7 @@
  * it makes its folders in /run anew when it is started, containers of Proxmox's are started by Proxmox (`onboot`), and
  * others only by `apply` or by hand, since restart policies are refused in this version.
  */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -18,6 +18,7 @@ import { agentFiles, nodeFile, epoch as unchangingEpoch } from "./agent-build.ts
 import { fail } from "./debian/fail.ts";
 import { copyrightOf } from "./debian/licences.ts";
 import { buildPackage, gzip, type Package, type PackageFile } from "./debian/package.ts";
+import { requireSourceEpoch } from "./source-epoch.ts";
 
 const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
@@ -46,7 +47,7 @@ async function main(): Promise<void> {
     libc,
     node: `${node.name} (= ${node.version})`,
   };
-  const epoch = sourceEpoch();
+  const epoch = requireSourceEpoch();
   console.log(await buildPackage(node, { ...options, epoch: Number(unchangingEpoch) }));
   console.log(await buildPackage(agentPackage(needs), { ...options, epoch }));
   console.log(await buildPackage(controllerPackage(needs), { ...options, epoch }));
@@ -183,20 +184,6 @@ function isAgents(path: string): boolean {
 /** The field of deb-control(5). */
 function describe(synopsis: string, ...lines: string[]): string {
   return [synopsis, ...lines].join("\n ");
-}
-
-/** `SOURCE_DATE_EPOCH`, else the time of the last commit. */
-function sourceEpoch(): number {
-  const time = process.env.SOURCE_DATE_EPOCH ?? lastCommit();
-  if (!/^\d+$/.test(time))
-    throw new Error(`SOURCE_DATE_EPOCH is ${JSON.stringify(time)}, and not a number of seconds`);
-  return Number(time);
-}
-
-function lastCommit(): string {
-  const { status, stdout } = spawnSync("git", ["log", "-1", "--format=%ct"], { cwd: root, encoding: "utf8" });
-  if (status !== 0) throw new Error("no git here to tell the date of the sources: set SOURCE_DATE_EPOCH");
-  return stdout.trim();
 }
 
 await main().catch((error: unknown) => fail("deb", error));

@@ -8,6 +8,7 @@ import { type Shell, shells } from "../shared/completion/shells.ts";
 import { version } from "../shared/version.ts";
 import { heading, item, type ManSection, manPage, paragraph, synopsis } from "./man-page.ts";
 import { manualFacts } from "./manual-facts.ts";
+import { sourceEpoch } from "./source-epoch.ts";
 import { exitStatusesOf, operandMeaning, optionUse, sentence, usage } from "./wording.ts";
 
 /** Where a shell looks for what completes a program. */
@@ -19,9 +20,7 @@ const completionFiles = {
 
 /** Writes the manual pages and completion scripts of both programs into a `share` folder. */
 export function writeManuals(share: string): void {
-  const date = new Date(Number(process.env.SOURCE_DATE_EPOCH ?? Date.now() / 1_000) * 1_000)
-    .toISOString()
-    .slice(0, 10);
+  const date = new Date((sourceEpoch() ?? Date.now() / 1_000) * 1_000).toISOString().slice(0, 10);
   for (const [name, page] of [
     ...controllerPages(readProgram(controllerTable), date),
     ...agentPages(readProgram(agentTable), date),
