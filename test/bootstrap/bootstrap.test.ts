@@ -226,6 +226,38 @@ hostTest("cut off in the middle, the old agent works, and the next bootstrap fin
   t.deepEqual(stdout.trim().split("\n"), ["current", "nexcage-agent", "previous", "versions"]);
 });
 
+hostTest("killed on the host at any point, an agent answers, and the next bootstrap finishes", async (t) => {
+  t.timeout(300_000);
+  await using bed = await makeBareBed();
+  const host = bed.host("node1");
+  const first = ok(t, await bootstrap(bed));
+  const newer = await makeBuild(join(bed.folder, "newer"), { kind: "newer" });
+  const known = [first.build, JSON.parse(await readFile(join(newer, "build.json"), "utf8")).build];
+  // Each try goes to the build that does not run; the kills are spread over all that one takes.
+  const startedMs = performance.now();
+  ok(t, await bootstrap(bed, "--agent", newer));
+  const tookMs = performance.now() - startedMs;
+  const outcomes = new Set<string>();
+  for (let tries = 0; tries < 16; tries += 1) {
+    const { stdout: target } = await host.exec(["readlink", "/opt/nexcage/current"]);
+    const other = target.includes(first.build) ? ["--agent", newer] : [];
+    const running = bootstrap(bed, ...other);
+    await sleep((tookMs * (tries + 1)) / 16);
+    await host.exec(["pkill", "-KILL", "-f", "nexcage-bootstrap"]);
+    outcomes.add(String((await running).exitCode));
+    const { exitCode, stdout } = await bed.nexcage("fleet", "agents", "-o", "json");
+    t.is(exitCode, 0, stdout);
+    t.true(known.includes(JSON.parse(stdout).hosts[0].build));
+  }
+  t.true(outcomes.size > 1, `some were cut off: exit codes ${[...outcomes]}`);
+  ok(t, await bootstrap(bed));
+  ok(t, await bootstrap(bed, "--agent", newer));
+  t.is(ok(t, await bootstrap(bed, "--rollback")).build, first.build);
+  t.deepEqual((await versions(bed)).sort(), known.sort());
+  const { stdout } = await host.exec(["ls", "-A", "/opt/nexcage"]);
+  t.deepEqual(stdout.split("\n"), ["current", "nexcage-agent", "previous", "versions"]);
+});
+
 hostTest("two at once: one installs, the other waits and finds nothing to do", async (t) => {
   t.timeout(120_000);
   await using bed = await makeBareBed();
