@@ -5,9 +5,10 @@ import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import test from "ava";
 import { execa } from "execa";
+import { stringify } from "yaml";
 import { dist } from "../dist.ts";
 import { type Bed, makeBed } from "../e2e/bed.ts";
-import { testUnless } from "../e2e/host-test.ts";
+import { hostTest, testUnless } from "../e2e/host-test.ts";
 import { whyNoHosts } from "../hosts/hosts.ts";
 import { codeBlocks } from "./markdown.ts";
 
@@ -69,6 +70,50 @@ testUnless(
     }
   },
 );
+
+hostTest(
+  "the recipes of how-to.md, pasted one after the other, work on a fleet as they describe it",
+  async (t) => {
+    t.timeout(400_000);
+    await using bed = await makeBed(["pve1", "pve2"]);
+    const sleeper = { rootfs: "./rootfs", command: ["/bin/sleep", "1000"], stop_grace_period: "0s" };
+    await writeFile(
+      join(bed.folder, "fleet.yaml"),
+      stringify({
+        apiVersion: "nexcage/v1",
+        kind: "Fleet",
+        name: "shop",
+        containers: {
+          web: { ...sleeper, replicas: 2, resources: { memory: "64m" } },
+          db: { ...sleeper, host: "pve1" },
+        },
+      }),
+    );
+    await writeFile(join(bed.folder, "cwd"), bed.folder);
+    t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
+    const blocks = codeBlocks(await readFile(join(docs, "how-to.md"), "utf8"));
+    for (const { code, line } of blocks.filter(({ language }) => language === "sh")) {
+      const pasted = await paste(bed, code);
+      t.is(pasted.exitCode, 0, `how-to.md:${line}:\n${code}\n${pasted.output}`);
+    }
+    const left = JSON.parse((await bed.nexcage("fleet", "status", "--all", "-o", "json")).stdout);
+    t.deepEqual(
+      left.containers.map(({ id }: { id: string }) => id),
+      ["web-1", "web-2"],
+    );
+  },
+);
+
+test("each claim of the threat model is held by a test that is there", async (t) => {
+  const text = await readFile(join(docs, "threat-model.md"), "utf8");
+  const claims = text.split("\n").filter((line) => /^\| (?!claim )[^-]/.test(line));
+  t.true(claims.length > 20);
+  for (const line of claims) {
+    const [, file = "", title = ""] = /\| `(test\/[^`]+)`: (.+) \|$/.exec(line) ?? [];
+    const source = await readFile(join(docs, "..", file), "utf8").catch(() => "");
+    t.true(title !== "" && source.includes(title), line);
+  }
+});
 
 const pages = readdirSync(docs)
   .filter((name) => name.endsWith(".md"))
