@@ -11,6 +11,8 @@ export type Difference =
   | { kind: "newer" }
   /** It ends as soon as it is started. */
   | { kind: "broken" }
+  /** Its library cannot be loaded, as on a host whose C library is another. */
+  | { kind: "without libcrun" }
   /** Its doctor finds these. */
   | { kind: "sick"; failures: string[] };
 
@@ -21,10 +23,14 @@ export async function makeBuild(folder: string, difference: Difference): Promise
   // Links, since Node is large; what is changed below is replaced first.
   await execa("cp", ["-al", join(dist, "nexcage-agent"), join(dist, "lib"), tree]);
   const bundle = join(tree, "lib/nexcage/nexcage-agent.js");
+  const library = join(tree, "lib/nexcage/libncx.so");
   const launcher = join(tree, "nexcage-agent");
   if (difference.kind === "newer") {
     await unlink(bundle);
     await appendFile(bundle, "\n// another build\n");
+  } else if (difference.kind === "without libcrun") {
+    await unlink(library);
+    await writeFile(library, "no library");
   } else if (difference.kind === "broken") {
     await unlink(bundle);
     await writeFile(bundle, "(function () { throw new Error('broken build'); })");
