@@ -11,6 +11,8 @@ export type FleetEvent =
   | { kind: "host.lost"; host: string; error: NexcageError }
   | { kind: "host.back"; host: string }
   | { kind: "host.log"; host: string; line: string }
+  | { kind: "agent.step"; host: string; step: string }
+  | { kind: "agent.ended"; host: string; error?: NexcageError; durationMs: number }
   | { kind: "lock.waiting"; host: string; holder: LockHolder | undefined }
   | { kind: "image.packing" | "image.hashing"; path: string }
   | { kind: "upload.started"; host: string; path: string; bytes: number }

@@ -44,7 +44,9 @@ export async function bootstrapHost(
 ): Promise<Bootstrapped> {
   const { builds, check, force, withSudo, emit, signal } = options;
   const { name, agentPath } = host;
+  const step = (text: string): void => emit({ kind: "agent.step", host: name, step: text });
   await using installer = await Installer.start(transport, { host: name, agentPath, signal });
+  step("looking at what is there");
   const facts = await installer.look({ signal });
   const build = chooseBuild(name, facts, builds);
   const whole = new Set<string>();
@@ -69,19 +71,18 @@ export async function bootstrapHost(
   if (need.kind === "send") {
     const path = `agent ${build.build}`;
     const startedMs = performance.now();
+    step("sending the agent");
     emit({ kind: "upload.started", host: name, path, bytes: need.bytes });
-    const onProgress = (sent: number): void =>
-      emit({ kind: "upload.progress", host: name, path, sentBytes: sent, bytes: need.bytes });
+    const onProgress = (sentBytes: number): void => {
+      emit({ kind: "upload.progress", host: name, path, sentBytes, bytes: need.bytes });
+      if (sentBytes === need.bytes) step("checking it");
+    };
     await installer.receive(build, { nodeFrom: need.nodeFrom, onProgress, signal });
-    emit({
-      kind: "upload.done",
-      host: name,
-      path,
-      bytes: need.bytes,
-      durationMs: performance.now() - startedMs,
-    });
+    const durationMs = performance.now() - startedMs;
+    emit({ kind: "upload.done", host: name, path, bytes: need.bytes, durationMs });
   }
   if (need.kind !== "nothing") {
+    step("trying it");
     await tryBuild(installer, build.build, { host: name, current: before, force, signal });
     await installer.switchTo(build.build, { signal });
   }

@@ -34,11 +34,14 @@ export async function onHosts<T>(
         signal.throwIfAborted();
         emit({ kind: "host.connecting", host: host.name });
         await using transport = await connect(host, { signal });
-        return { kind: "done", value: await work(host, transport), ...about() };
+        const value = await work(host, transport);
+        emit({ kind: "agent.ended", ...about() });
+        return { kind: "done", value, ...about() };
       } catch (cause) {
         const error = asNexcageError(cause);
         if (error.exitCode === exitCodes.HOST_UNREACHABLE)
           emit({ kind: "host.unreachable", host: host.name, error });
+        else emit({ kind: "agent.ended", error, ...about() });
         return { kind: "failed", error, ...about() };
       }
     }),

@@ -58,7 +58,8 @@ export function agentsJson(hosts: Host[], { opened, own }: AgentsOptions): unkno
 export function skewOf({ agentVersion, build }: Pick<Hello, "agentVersion" | "build">, own: string[]): Skew {
   const order = compareVersions(agentVersion, version);
   if (order !== 0) return order < 0 ? "older" : "newer";
-  return build === undefined || own.length === 0 || own.includes(build) ? "same" : "other build";
+  const isOwn = own.length === 0 || (build !== undefined && own.includes(build));
+  return isOwn ? "same" : "other build";
 }
 
 function noteOf(skew: Skew): string {

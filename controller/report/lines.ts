@@ -54,6 +54,12 @@ function textOf(event: FleetEvent, { verbose }: { verbose: boolean }): string | 
       return `${event.host}: back`;
     case "host.log":
       return verbose ? `${event.host}| ${event.line}` : undefined;
+    case "agent.step":
+      return verbose ? `${event.host}: ${event.step}` : undefined;
+    case "agent.ended":
+      return event.error === undefined
+        ? `${event.host}: done in ${formatDuration(event.durationMs)}`
+        : `${event.host}: failed: ${errorText(event.error)}`;
     case "lock.waiting": {
       const { holder, host } = event;
       const who =

@@ -41,6 +41,15 @@ export function fold(state: LiveState, event: FleetEvent, nowMs: number): void {
       state.connecting.delete(event.host);
       state.unreachable += 1;
       return;
+    case "agent.step":
+      state.connecting.delete(event.host);
+      state.running.set(event.host, { step: event.step, startedMs: nowMs });
+      return;
+    case "agent.ended":
+      state.running.delete(event.host);
+      if (event.error === undefined) state.done += 1;
+      else state.failed += 1;
+      return;
     case "upload.progress":
     case "upload.started":
       state.uploads.set(`${event.host}: ${event.path}`, {
