@@ -1,3 +1,4 @@
+import { untilAborted } from "./abort.ts";
 import type { Transport } from "./transport.ts";
 
 /** How a program that is no agent ended, and what it said. */
@@ -13,13 +14,14 @@ export async function runWords(
   { signal }: { signal: AbortSignal },
 ): Promise<RunResult> {
   const channel = await transport.openAgent(words, { signal });
-  channel.stdin.on("error", () => {}); // it reads nothing
-  channel.stdin.end();
-  const [stdout, stderr, { code, error }] = await Promise.all([
-    channel.stdout.toArray(),
-    channel.stderr.toArray(),
-    channel.exited,
-  ]);
-  if (error !== undefined) throw error;
-  return { code, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() };
+  try {
+    channel.stdin.on("error", () => {}); // it reads nothing
+    channel.stdin.end();
+    const ended = Promise.all([channel.stdout.toArray(), channel.stderr.toArray(), channel.exited]);
+    const [stdout, stderr, { code, error }] = await untilAborted(ended, signal);
+    if (error !== undefined) throw error;
+    return { code, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() };
+  } finally {
+    channel.destroy();
+  }
 }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import {
   chmodSync,
   copyFileSync,
+  existsSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -34,37 +35,41 @@ export const epoch = "1700000000";
 
 /**
  * Makes of a built tree what `fleet bootstrap` sends, in a folder of its own: `agent.deb` and `node.deb`, which any
- * Debian unpacks with nothing installed; `SHA256SUMS` of what is in them; and `build.json`. Node is an archive by
- * itself, because a host has it already when only the agent is new.
+ * Debian unpacks with nothing installed; `SHA256SUMS` of them and of what is in them, which is what is signed; and
+ * `build.json`. Node is an archive by itself, because a host has it already when only the agent is new.
  */
 export function packAgent(
   tree: string,
   target: string,
   { version, level }: { version: string; level: number },
 ): void {
-  const files = [...agentFiles, nodeFile].sort();
-  const sums = files.map((path) => ({ path, sha256: sha256(join(tree, path)) }));
-  const text = sums.map(({ path, sha256 }) => `${sha256}  ${path}\n`).join("");
-  const sumsSha256 = createHash("sha256").update(text).digest("hex");
-  const build = `${version}-${sumsSha256.slice(0, 12)}`;
-  writeFileSync(join(tree, "lib/nexcage/BUILD"), `${build}\n`);
-
   mkdirSync(target, { recursive: true });
-  writeFileSync(join(target, "SHA256SUMS"), text);
-  const nodeSha256 = sums.find(({ path }) => path === nodeFile)?.sha256 ?? "";
-  const agent = [...agentFiles, "lib/nexcage/BUILD"];
   const folder = mkdtempSync(join(tmpdir(), "nexcage-pack-"));
   try {
-    writeFileSync(join(folder, "SHA256SUMS"), text);
-    archive(join(target, "agent.deb"), { tree, files: agent, folder, name: "nexcage-agent-build", level });
+    archive(join(target, "agent.deb"), {
+      tree,
+      files: agentFiles,
+      folder,
+      name: "nexcage-agent-build",
+      level,
+    });
   } finally {
     rmSync(folder, { recursive: true });
   }
+  const nodeSha256 = sha256(join(tree, nodeFile));
   packNode(join(target, "node.deb"), { tree, nodeSha256, level });
+
+  const line = (folder: string) => (path: string) => `${sha256(join(folder, path))}  ${path}\n`;
+  const files = [...agentFiles, nodeFile].sort();
+  const sums = [...["agent.deb", "node.deb"].map(line(target)), ...files.map(line(tree))].join("");
+  writeFileSync(join(target, "SHA256SUMS"), sums);
+  const build = `${version}-${createHash("sha256").update(sums).digest("hex").slice(0, 12)}`;
+  writeFileSync(join(tree, "lib/nexcage/BUILD"), `${build}\n`);
+
   const platform = `linux-${process.arch}`;
   const glibc = newestGlibc([...agentFiles, nodeFile].map((path) => join(tree, path)));
   const part = (file: string) => ({ file, bytes: statSync(join(target, file)).size });
-  const described = { build, version, platform, glibc, sumsSha256, nodeSha256 };
+  const described = { build, version, platform, glibc, nodeSha256 };
   writeFileSync(
     join(target, "build.json"),
     `${JSON.stringify({ ...described, agent: part("agent.deb"), node: part("node.deb") }, undefined, 2)}\n`,
@@ -99,16 +104,24 @@ function packNode(
 /** A Debian archive of some files of a tree, and of what the folder holds already. */
 function archive(
   target: string,
-  options: { tree: string; files: string[]; folder: string; name: string; level: number },
+  options: { tree: string; files: readonly string[]; folder: string; name: string; level: number },
 ): void {
   const { tree, files, folder, name, level } = options;
+  // Whatever umask this is done under.
+  const make = (path: string): void => {
+    if (existsSync(path) && path !== folder) return;
+    mkdirSync(path, { recursive: true });
+    chmodSync(path, 0o755);
+    if (path !== folder) make(dirname(path));
+  };
+  make(folder);
   for (const path of files) {
     const copy = join(folder, path);
-    mkdirSync(dirname(copy), { recursive: true });
+    make(dirname(copy));
     copyFileSync(join(tree, path), copy);
     chmodSync(copy, (statSync(join(tree, path)).mode & 0o111) === 0 ? 0o644 : 0o755);
   }
-  mkdirSync(join(folder, "DEBIAN"), { recursive: true });
+  make(join(folder, "DEBIAN"));
   const architecture = process.arch === "x64" ? "amd64" : process.arch;
   writeFileSync(
     join(folder, "DEBIAN/control"),

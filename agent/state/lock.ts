@@ -1,7 +1,9 @@
 import {
   closeSync,
+  constants,
   fstatSync,
   ftruncateSync,
+  lstatSync,
   mkdirSync,
   openSync,
   rmSync,
@@ -11,6 +13,8 @@ import {
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { NexcageError } from "../../shared/errors.ts";
+
+const { O_APPEND, O_CREAT, O_NOFOLLOW, O_RDWR } = constants;
 
 /** `flock(2)` on an open file, without waiting; false where another open file holds it. */
 export type Flock = (fd: number, operation: "exclusive") => Promise<boolean>;
@@ -30,10 +34,12 @@ export type LockFile = (
 
 export function lockFileWith(flock: Flock): LockFile {
   return async (path, { wait, keep = false, signal }) => {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    const folder = dirname(path);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    requireOwn(folder);
     for (let attempt = 1; ; attempt++) {
       signal.throwIfAborted();
-      const file = openSync(path, "a+", 0o644);
+      const file = openSync(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0o600);
       const isLocked = await flock(file, "exclusive");
       if (isLocked && isStillAt(path, file)) return held(path, file, { keep });
       closeSync(file);
@@ -43,6 +49,19 @@ export function lockFileWith(flock: Flock): LockFile {
       await sleep(Math.min(2 * attempt, 50), undefined, { signal });
     }
   };
+}
+
+/**
+ * Anybody may make a folder in /run/lock, before an agent has: with links in it to what is to be overwritten, or files that
+ * are locked for good.
+ */
+function requireOwn(folder: string): void {
+  const { uid, mode } = lstatSync(folder);
+  if (uid === process.geteuid?.() && (mode & 0o022) === 0) return;
+  throw new NexcageError("STATE_CORRUPT", `${folder} belongs to uid ${uid}, or others may write there`, {
+    hint: `when no agent runs: rm -r ${folder}`,
+    details: { path: folder },
+  });
 }
 
 /** Takes one of so many locks, as soon as one is free. */

@@ -1,9 +1,9 @@
-import { readdir, readFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import * as z from "zod";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
 
-const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const Part = z.object({ file: z.string(), bytes: z.int().positive() });
 
 /** `build.json`: an agent as it is sent to hosts, made by `npm run build`. */
@@ -15,9 +15,7 @@ const BuildJson = z.object({
   platform: z.string(),
   /** The oldest glibc that it runs on, as in `2.34`. */
   glibc: z.string().regex(/^\d+\.\d+$/),
-  /** Of `SHA256SUMS`, which has the digests of all its files. */
-  sumsSha256: Sha256,
-  nodeSha256: Sha256,
+  nodeSha256: z.string().regex(/^[0-9a-f]{64}$/),
   /** Debian archives: all but Node, and Node. */
   agent: Part,
   node: Part,
@@ -25,6 +23,8 @@ const BuildJson = z.object({
 
 export type AgentBuild = z.infer<typeof BuildJson> & {
   folder: string;
+  /** `SHA256SUMS`: the digests of both archives and of all files in them. */
+  sums: Buffer;
   /** `SHA256SUMS.sig`, as `ssh-keygen -Y sign -n nexcage-agent` makes it; empty where there is none. */
   signature: Buffer;
 };
@@ -48,26 +48,43 @@ export async function findBuilds(folder: string | undefined): Promise<AgentBuild
 }
 
 async function readBuild(folder: string): Promise<AgentBuild> {
-  const invalid = (why: string, cause: unknown) =>
+  const invalid = (why: string, cause?: unknown) =>
     new NexcageError("INVALID_FILE", `${folder} holds no build of the agent: ${why}`, {
       hint: "npm run build leaves them in dist/lib/nexcage/agents",
       cause,
     });
-  let json: unknown;
-  try {
-    json = JSON.parse(await readFile(join(folder, "build.json"), "utf8"));
-  } catch (error) {
-    throw invalid(error instanceof Error ? error.message : String(error), error);
+  const read = async (name: string): Promise<Buffer> =>
+    await readFile(join(folder, name)).catch((error: Error) => {
+      throw invalid(error.message, error);
+    });
+  const parsed = BuildJson.safeParse(parseJson(await read("build.json")));
+  const [issue] = parsed.error?.issues ?? [];
+  if (!parsed.success) throw invalid(`build.json: ${issue?.path.join(".")} ${issue?.message}`);
+  const { build, agent, node } = parsed.data;
+  // Half a copy would have the host wait for the rest.
+  for (const { file, bytes } of [agent, node]) {
+    const { size } = await stat(join(folder, file)).catch((error: Error) => {
+      throw invalid(error.message, error);
+    });
+    if (size !== bytes) throw invalid(`${file} has ${size} bytes, and not ${bytes}`);
   }
-  const parsed = BuildJson.safeParse(json);
-  if (!parsed.success)
-    throw invalid(
-      `build.json: ${parsed.error.issues[0]?.path.join(".")} ${parsed.error.issues[0]?.message}`,
-      json,
-    );
+  const sums = await read("SHA256SUMS");
+  if (!build.endsWith(`-${sha256(sums).slice(0, 12)}`)) throw invalid(`SHA256SUMS is not that of ${build}`);
   const signature = await readFile(join(folder, "SHA256SUMS.sig")).catch((error: unknown) => {
     if (hasCode(error, "ENOENT")) return Buffer.alloc(0);
     throw error;
   });
-  return { ...parsed.data, folder, signature };
+  return { ...parsed.data, folder, sums, signature };
+}
+
+export function sha256(data: Buffer): string {
+  return createHash("sha256").update(data).digest("hex");
+}
+
+function parseJson(text: Buffer): unknown {
+  try {
+    return JSON.parse(text.toString());
+  } catch {
+    return undefined;
+  }
 }

@@ -6,6 +6,7 @@ import type { Transport } from "../transport.ts";
 import type { AgentBuild } from "./agent-build.ts";
 import { chooseBuild, decideNeed } from "./decide.ts";
 import { Installer } from "./installer.ts";
+import { requireUserName } from "./user-name.ts";
 
 export type BootstrapOptions = {
   builds: AgentBuild[];
@@ -66,6 +67,12 @@ export async function bootstrapHost(
     sudoRule: undefined,
     user: facts.user,
   } as const;
+  const user = withSudo === true ? facts.user : withSudo;
+  if (user === "root")
+    throw new NexcageError("USAGE", `${name} is logged into as root, who needs no rule for sudo`, {
+      hint: "say whom to write one for: --with-sudo=USER",
+    });
+  requireUserName(user);
   if (check) return told;
 
   if (need.kind === "send") {
@@ -86,12 +93,7 @@ export async function bootstrapHost(
     await tryBuild(installer, build.build, { host: name, current: before, force, signal });
     await installer.switchTo(build.build, { signal });
   }
-  if (withSudo === undefined) return told;
-  const user = withSudo === true ? facts.user : withSudo;
-  if (user === "root")
-    throw new NexcageError("USAGE", `${name} is logged into as root, who needs no rule for sudo`, {
-      hint: "say whom to write one for: --with-sudo=USER",
-    });
+  if (user === undefined) return told;
   return { ...told, sudoRule: await installer.allowSudo(user, { signal }) };
 }
 
@@ -143,6 +145,11 @@ const Checks = z.array(
   }),
 );
 
+/** The check that stands for a doctor that could not be run. */
+const unreadable = "doctor";
+
+type FailedCheck = z.infer<typeof Checks>[number];
+
 /** Runs a build before anything uses it. What the one before finds wrong as well is not the new one's fault. */
 async function tryBuild(
   installer: Installer,
@@ -151,35 +158,42 @@ async function tryBuild(
 ): Promise<void> {
   const { host, current, force, signal } = options;
   await installer.version(build, { signal });
-  const failed = await failures(installer, build, options);
-  if (failed.length === 0 || force) return;
+  if (force) return;
+  const failed = await failures(installer, build, { signal });
+  if (failed.length === 0) return;
+  // One that does not work any more stands in nobody's way.
   const before =
-    current === undefined || current === build ? [] : await failures(installer, current, options);
+    current === undefined || current === build ? [] : await failures(installer, current, { signal });
+  if (before.some(({ name }) => name === unreadable)) return;
   const known = new Set(before.map(({ name }) => name));
   const news = failed.filter(({ name }) => !known.has(name));
-  if (news.length === 0) return;
-  const [{ hint } = { hint: undefined }] = news;
+  const [first] = news;
+  if (first === undefined) return;
+  const found = news.map(({ name, message }) => `${name}: ${message}`).join("; ");
+  const hint = first.hint === undefined ? "" : `${first.hint}; `;
   throw new NexcageError(
     "TRIAL_FAILED",
-    `the agent ${build} is on ${host}, and finds what it cannot work with: ${news.map(({ name, message }) => `${name}: ${message}`).join("; ")}`,
-    {
-      hint: `${hint === undefined ? "" : `${hint}; `}or switch to it all the same: --force`,
-      details: { checks: news },
-    },
+    `the agent ${build} is on ${host}, and finds what it cannot work with: ${found}`,
+    { hint: `${hint}or switch to it all the same: --force`, details: { checks: news } },
   );
 }
 
+/** What doctor finds wrong; that it says nothing that can be read is wrong too. */
 async function failures(
   installer: Installer,
   build: string,
-  { host, signal }: { host: string; signal: AbortSignal },
-): Promise<z.infer<typeof Checks>> {
+  { signal }: { signal: AbortSignal },
+): Promise<FailedCheck[]> {
   const text = await installer.doctor(build, { signal });
   try {
     return Checks.parse(JSON.parse(text)).filter(({ result }) => result === "failed");
-  } catch (cause) {
-    throw new NexcageError("TRIAL_FAILED", `doctor of the agent ${build} failed on ${host}: ${text.trim()}`, {
-      cause,
-    });
+  } catch {
+    return [
+      {
+        name: unreadable,
+        result: "failed",
+        message: `says nothing that can be read: ${text.trim() || "nothing"}`,
+      },
+    ];
   }
 }

@@ -13,8 +13,8 @@ export type Need =
 
 const platforms: Record<string, string> = { x86_64: "linux-x64", aarch64: "linux-arm64" };
 
-/** Beside what is sent: files are stored as they are, and the old agent stays. */
-const unpackedFactor = 4;
+/** What is sent is there once more as files, which are three times as large, and the old agent stays. */
+const unpackedFactor = 5;
 
 /**
  * The build that runs on a host. Pure.

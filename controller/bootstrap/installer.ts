@@ -6,7 +6,7 @@ import { mark } from "../../shared/protocol.ts";
 import { untilAborted } from "../abort.ts";
 import type { AgentChannel } from "../session.ts";
 import type { Transport } from "../transport.ts";
-import type { AgentBuild } from "./agent-build.ts";
+import { type AgentBuild, sha256 } from "./agent-build.ts";
 import { type HostFacts, parseFacts } from "./facts.ts";
 
 type Waiting = { signal: AbortSignal };
@@ -37,6 +37,10 @@ const problems: Record<string, { code: ErrorCode; hint?: (host: string) => strin
   unsigned: {
     code: "SIGNATURE_INVALID",
     hint: () => "sign the build: ssh-keygen -Y sign -n nexcage-agent -f KEY SHA256SUMS",
+  },
+  taken: {
+    code: "REFUSED",
+    hint: () => "move it away; or say agent: {path: /opt/nexcage/nexcage-agent} in the inventory",
   },
   gone: { code: "AGENT_MISSING", hint: () => "run it again" },
   "no-sudo": { code: "BECOME_FAILED", hint: () => "install it there: apt-get install sudo" },
@@ -133,12 +137,15 @@ export class Installer implements AsyncDisposable {
       signal,
     }: { nodeFrom: string | undefined; onProgress: (sentBytes: number) => void } & Waiting,
   ): Promise<void> {
-    const { agent, node, signature, sumsSha256 } = build;
+    const { agent, node, sums, signature } = build;
     const parts = nodeFrom === undefined ? [agent, node] : [agent];
-    const sizes = [agent.bytes, nodeFrom === undefined ? node.bytes : 0, signature.length];
-    const request = ["receive", build.build, sumsSha256, ...sizes.map(String), nodeFrom ?? "-"];
-    const answer = this.#request(request, { signal });
+    const nodeBytes = nodeFrom === undefined ? node.bytes : 0;
+    const sizes = [sums.length, signature.length, agent.bytes, nodeBytes].map(String);
+    const answer = this.#request(["receive", build.build, sha256(sums), ...sizes, nodeFrom ?? "-"], {
+      signal,
+    });
     answer.catch(() => {}); // looked at below
+    this.#channel.stdin.write(Buffer.concat([sums, signature]));
     const sending = this.#send(
       parts.map(({ file }) => join(build.folder, file)),
       { onProgress, signal },
@@ -146,7 +153,6 @@ export class Installer implements AsyncDisposable {
     sending.catch(() => {});
     // Whoever refuses half of an archive has answered before the rest was sent.
     await Promise.race([sending, answer]);
-    if (this.#channel.stdin.writable && signature.length > 0) this.#channel.stdin.write(signature);
     this.#requireOk(await answer);
   }
 
@@ -250,12 +256,21 @@ export class Installer implements AsyncDisposable {
     let sentBytes = 0;
     for (const file of files) {
       const source = createReadStream(file, { highWaterMark: 256 * 1024 });
+      let unread: Error | undefined;
+      source.on("error", (error) => {
+        unread = error;
+      });
       source.on("data", (chunk) => {
         sentBytes += chunk.length;
         onProgress(sentBytes);
       });
       await pipeline(source, stdin, { signal, end: false }).catch((error: unknown) => {
-        if (signal.aborted) throw error; // else it has gone, and its answer tells why
+        if (signal.aborted) throw error;
+        if (unread !== undefined)
+          throw new NexcageError("UPLOAD_FAILED", `cannot read ${file}: ${unread.message}`, {
+            cause: unread,
+          });
+        // Else it has gone, and its answer tells why.
       });
     }
   }
@@ -278,6 +293,8 @@ function describe(word: string, text: string): string {
       return `another installation is at work there${heldBy(text)}`;
     case "unwritable":
       return `cannot write ${text}`;
+    case "taken":
+      return `${text} was not put there by fleet bootstrap`;
     case "unpack":
       return `the agent could not be unpacked: ${text}`;
     case "gone":

@@ -25,6 +25,7 @@ export const init = command({
     const { confirmKey } = await import("./meeting.ts");
     const { connectTo } = await import("./with-fleet.ts");
     const { NexcageError } = await import("../../shared/errors.ts");
+    const { printable } = await import("../report/printable.ts");
     const signal = interrupted();
     const cwd = process.cwd();
     await requireNewFiles(cwd);
@@ -45,7 +46,7 @@ export const init = command({
     });
     for (const { name, met } of files.hosts)
       process.stderr.write(
-        `${name}: ${met.look.proxmox ? "Proxmox VE" : "no Proxmox VE"}, reached as ${met.user}\n`,
+        `${name}: ${met.look.proxmox ? "Proxmox VE" : "no Proxmox VE"}, reached as ${printable(met.user)}\n`,
       );
     process.stdout.write(
       `Wrote inventory.yaml and fleet.yaml. Next:\n  nexcage fleet bootstrap\n  nexcage fleet plan\n  nexcage fleet apply\n`,

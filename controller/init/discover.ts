@@ -1,4 +1,4 @@
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, realpath, rename, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { NexcageError } from "../../shared/errors.ts";
 import { expandPath } from "../inventory/local-path.ts";
@@ -73,8 +73,10 @@ export async function addNodes(
     added.push({ name: node.name, met });
   }
   if (added.length === 0) return added;
-  await writeFile(`${path}.new`, withHosts(text, added, { file }), { flag: "wx" });
-  await rename(`${path}.new`, path);
+  const whole = await realpath(path); // a link stays one
+  const { mode } = await stat(whole);
+  await writeFile(`${whole}.new`, withHosts(text, added, { file }), { mode });
+  await rename(`${whole}.new`, whole);
   return added;
 }
 

@@ -58,6 +58,11 @@ export function inventoryFileText(
 export function withHosts(text: string, hosts: NamedHost[], { file }: { file: string }): string {
   const parsed = parseAllDocuments(text);
   const documents = Array.isArray(parsed) ? parsed : [];
+  const [mistake] = documents.flatMap(({ errors }) => errors);
+  if (mistake !== undefined)
+    throw new NexcageError("INVALID_FILE", `${file}: ${mistake.message.split("\n")[0]}`, {
+      hint: "nexcage inventory check tells all that is wrong in it",
+    });
   const inventory = documents.find(
     (document) => isMap(document.contents) && document.get("kind") === "Inventory",
   );
@@ -82,6 +87,7 @@ function addHosts(document: Document, hosts: NamedHost[], { user }: { user: stri
       ...(at.address !== name && { address: at.address }),
       ...(hostKey !== undefined && { host_key: hostKey }),
       ...(Object.keys(ssh).length > 0 && { ssh }),
+      ...(met.user !== user && met.user !== "root" && { become: "sudo" }),
     });
   }
 }

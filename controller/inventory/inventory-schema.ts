@@ -9,6 +9,7 @@ import {
   oneOf,
   Port,
   PositiveCount,
+  ProgramPath,
   Text,
   VariableName,
 } from "./scalars.ts";
@@ -63,7 +64,7 @@ const Ssh = words(
 );
 
 const Agent = words("agent", {
-  path: Text.optional().describe("The path of nexcage-agent on the host (/usr/bin/nexcage-agent)."),
+  path: ProgramPath.optional().describe("The path of nexcage-agent on the host (/usr/bin/nexcage-agent)."),
 });
 
 const Concurrency = words(

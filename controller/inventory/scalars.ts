@@ -149,6 +149,13 @@ export const ContainerName = z
 
 const aName = wants("a name", "letters, digits and _.- only, beginning with a letter or digit, at most 63");
 /** Of a host, a group or a fleet. */
+const aProgramPath = wants("the path of a program", "an absolute one, of letters, digits and ._+- only");
+/** It stands in a rule for sudo and in a forced command, where other characters have meanings of their own. */
+export const ProgramPath = z
+  .string(aProgramPath)
+  .regex(/^(\/[A-Za-z0-9._+-]+)+$/, aProgramPath)
+  .meta({ id: "program_path", description: aProgramPath.means });
+
 export const Name = z
   .string(aName)
   .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, aName)

@@ -1,6 +1,7 @@
 import { type Found, isKnown } from "../init/discover.ts";
 import type { NamedHost } from "../init/files.ts";
 import type { Host } from "../inventory/model.ts";
+import { printable } from "./printable.ts";
 import { textTable } from "./table.ts";
 
 type ClusterOptions = { inventory: Host[]; added: NamedHost[] };
@@ -8,12 +9,12 @@ type ClusterOptions = { inventory: Host[]; added: NamedHost[] };
 /** The nodes of a cluster, for people. */
 export function clusterText(found: Found, { inventory, added }: ClusterOptions): string {
   const rows = found.nodes.map((node) => [
-    node.name,
-    node.address ?? "-",
+    printable(node.name),
+    printable(node.address ?? "-"),
     node.online ? "yes" : "no",
     noteOf(node.name, isKnown(node, inventory), added),
   ]);
-  const title = found.name === undefined ? "No cluster: one node.\n" : `Cluster ${found.name}\n`;
+  const title = found.name === undefined ? "No cluster: one node.\n" : `Cluster ${printable(found.name)}\n`;
   return `${title}\n${textTable(["NODE", "ADDRESS", "ONLINE", "INVENTORY"], rows)}`;
 }
 

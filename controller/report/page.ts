@@ -133,7 +133,8 @@ function changes(run: Run): string {
       after.length > 0 && `after ${after.join(", ")}`,
       place && `${place.file}:${place.line}`,
     ].filter((fact) => typeof fact === "string");
-    const diff = lines.length === 0 ? "" : `<pre>${escapeMarkup(lines.map(printable).join("\n"))}</pre>`;
+    const diff =
+      lines.length === 0 ? "" : `<pre>${escapeMarkup(lines.map((line) => printable(line)).join("\n"))}</pre>`;
     return `<details id="${anchor(change)}"${lines.length > 0 ? " open" : ""}><summary><span class="chip ${fate}">${fate}</span> ${kind} <b>${escapeMarkup(keyOf(change))}</b></summary><p>${escapeMarkup(printable(facts.join(" · ")))}</p>${diff}</details>`;
   });
   return `<section><h2>Changes</h2>\n${list.join("\n")}\n</section>`;

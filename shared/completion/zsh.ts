@@ -82,9 +82,11 @@ function action({ choices, completes }: Pick<Option, "choices" | "completes">, n
 const escaped = (text: string): string => text.replaceAll(/[\\[\]:]/g, "\\$&");
 
 const filesNames = `  local -a files
-  local flag
+  local flag file
   for flag in --file -f; do
-    [[ -z $opt_args[$flag] ]] || files+=(-f \${opt_args[$flag]/#\\~/$HOME})
+    for file in "\${(@s.:.)opt_args[$flag]}"; do
+      [[ -z $file ]] || files+=(-f \${file/#\\~/$HOME})
+    done
   done
   case $what in
 ${Object.entries(asked)

@@ -153,8 +153,6 @@ hostTest("an agent that does not work on a host is not switched to", async (t) =
 
   const forced = ok(t, await bootstrap(bed, "--agent", sickBuild, "--force"));
   t.is(forced.change, "upgrade");
-  const worse = await makeBuild(join(bed.folder, "worse"), { kind: "sick", failures: ["the moon"] });
-  await writeFile(join(worse, "unused"), "");
   t.is(ok(t, await bootstrap(bed)).build, installed.build);
 });
 
@@ -164,27 +162,30 @@ hostTest(
     t.timeout(240_000);
     await using bed = await makeBareBed();
     const newer = await makeBuild(join(bed.folder, "newer"), { kind: "newer" });
-    const jsonFile = join(newer, "build.json");
-    const json = await readFile(jsonFile, "utf8");
-    const { sumsSha256 } = JSON.parse(json);
-    await writeFile(jsonFile, json.replace(sumsSha256, "0".repeat(64)));
-    const lied = await bootstrap(bed, "--agent", newer);
-    t.like(lied.hosts[0]?.error, {
+    const file = join(newer, "agent.deb");
+    const archive = await readFile(file);
+    const other = Buffer.from(archive);
+    other.writeUInt8(other.readUInt8(other.length - 100) ^ 1, other.length - 100);
+    await writeFile(file, other);
+    const changed = await bootstrap(bed, "--agent", newer);
+    t.like(changed.hosts[0]?.error, {
       code: "UPLOAD_FAILED",
-      message: "node1: SHA256SUMS is not as it was sent",
+      message: "node1: agent.deb is not as SHA256SUMS says",
     });
-    await writeFile(jsonFile, json);
+    t.deepEqual(await versions(bed), [], "nothing of it was unpacked");
 
-    const archive = await readFile(join(newer, "agent.deb"));
-    await writeFile(join(newer, "agent.deb"), archive.subarray(0, archive.length / 2));
-    const short = JSON.parse(json);
-    await writeFile(
-      jsonFile,
-      JSON.stringify({ ...short, agent: { ...short.agent, bytes: Math.floor(archive.length / 2) } }),
+    await writeFile(file, archive.subarray(0, archive.length / 2));
+    const half = await bed.nexcage("fleet", "bootstrap", "--agent", newer);
+    t.is(half.exitCode, 64);
+    t.regex(
+      half.stderr,
+      /holds no build of the agent: agent\.deb has \d+ bytes, and not \d+ \[INVALID_FILE\]/,
     );
-    const half = await bootstrap(bed, "--agent", newer);
-    t.is(half.hosts[0]?.error?.code, "UPLOAD_FAILED", JSON.stringify(half.hosts));
-    t.deepEqual(await versions(bed), [], "nothing is left of either");
+    await writeFile(file, archive);
+    const sums = await readFile(join(newer, "SHA256SUMS"), "utf8");
+    await writeFile(join(newer, "SHA256SUMS"), sums.replace("a", "b"));
+    const lied = await bed.nexcage("fleet", "bootstrap", "--agent", newer);
+    t.regex(lied.stderr, /SHA256SUMS is not that of \S+ \[INVALID_FILE\]/);
 
     const { build } = ok(t, await bootstrap(bed));
     const node = join(bed.host("node1").dir, "opt/nexcage/versions", build, "lib/nexcage/node");
@@ -223,7 +224,7 @@ hostTest("cut off in the middle, the old agent works, and the next bootstrap fin
   const done = ok(t, await bootstrap(bed, "--agent", newer));
   t.is(done.change, "upgrade");
   const { stdout } = await host.exec(["ls", "-A", "/opt/nexcage"]);
-  t.deepEqual(stdout.trim().split("\n"), ["current", "nexcage-agent", "previous", "versions"]);
+  t.deepEqual(stdout.trim().split("\n"), [".links", "current", "nexcage-agent", "previous", "versions"]);
 });
 
 hostTest("killed on the host at any point, an agent answers, and the next bootstrap finishes", async (t) => {
@@ -255,7 +256,7 @@ hostTest("killed on the host at any point, an agent answers, and the next bootst
   t.is(ok(t, await bootstrap(bed, "--rollback")).build, first.build);
   t.deepEqual((await versions(bed)).sort(), known.sort());
   const { stdout } = await host.exec(["ls", "-A", "/opt/nexcage"]);
-  t.deepEqual(stdout.split("\n"), ["current", "nexcage-agent", "previous", "versions"]);
+  t.deepEqual(stdout.split("\n"), [".links", "current", "nexcage-agent", "previous", "versions"]);
 });
 
 hostTest("two at once: one installs, the other waits and finds nothing to do", async (t) => {
@@ -305,6 +306,7 @@ hostTest("an installation that works by itself is waited for, and then named", a
     /^node1: another installation is at work there: pid \d+, since 2026-01-01T10:00:00Z$/,
   );
   t.is((await busy).exitCode, 0);
+  t.is((await host.exec(["stat", "-c", "%a", lock])).stdout, "600", "nobody but root can hold it");
 });
 
 hostTest(
@@ -328,6 +330,52 @@ hostTest(
       message: `${agentPath} on node1 was not put there by fleet bootstrap`,
     });
     t.is((await host.exec(["cat", agentPath])).stdout, "mine");
+  },
+);
+
+hostTest(
+  "a path that somebody else has taken since is not rolled back over; an earlier path goes too",
+  async (t) => {
+    t.timeout(120_000);
+    await using bed = await makeBareBed();
+    const host = bed.host("node1");
+    ok(t, await bootstrap(bed));
+    const newer = await makeBuild(join(bed.folder, "newer"), { kind: "newer" });
+    await bed.writeInventory({}, { ...defaultsOf(bed), agent: { path: "/opt/bin/nexcage-agent" } });
+    ok(t, await bootstrap(bed, "--agent", newer));
+    await host.exec(["rm", "/opt/bin/nexcage-agent"]);
+    await host.exec(["tee", "/opt/bin/nexcage-agent"], { input: "mine" });
+    const back = await bootstrap(bed, "--rollback");
+    t.like(back.hosts[0]?.error, {
+      code: "REFUSED",
+      message: "node1: /opt/bin/nexcage-agent was not put there by fleet bootstrap",
+    });
+    t.is((await bed.nexcage("fleet", "unbootstrap", "-y")).exitCode, 0);
+    const { stdout } = await host.exec(["find", "/opt", "-name", "nexcage*"]);
+    t.is(
+      stdout,
+      "/opt/bin/nexcage-agent",
+      "what is somebody else's stays, the link of the first path is gone",
+    );
+  },
+);
+
+hostTest(
+  "an old agent that does not start is in no new one's way, and a warning is in nobody's",
+  async (t) => {
+    t.timeout(180_000);
+    await using bed = await makeBareBed();
+    const host = bed.host("node1");
+    const { build } = ok(t, await bootstrap(bed));
+    await host.exec(["mkdir", "-p", "/var/lib/nexcage/containers"]);
+    await host.exec(["tee", "/var/lib/nexcage/containers/odd.json"], { input: "half of" });
+    const newer = await makeBuild(join(bed.folder, "newer"), { kind: "newer" });
+    ok(t, await bootstrap(bed, "--agent", newer));
+    await host.exec(["rm", "/var/lib/nexcage/containers/odd.json"]);
+    ok(t, await bootstrap(bed));
+    await host.exec(["chmod", "-x", `/opt/nexcage/versions/${build}/nexcage-agent`]);
+    const sick = await makeBuild(join(bed.folder, "sick"), { kind: "sick", failures: ["the moon"] });
+    t.is(ok(t, await bootstrap(bed, "--agent", sick)).change, "upgrade");
   },
 );
 
@@ -356,7 +404,18 @@ hostTest("a host that trusts a key takes only builds that it has signed", async 
   t.deepEqual(await versions(bed), []);
   await execa("rm", [`${sums}.sig`]);
   await keygen("-Y", "sign", "-n", "nexcage-agent", "-f", "ours", sums);
+  const archive = await readFile(join(newer, "agent.deb"));
+  const forged = Buffer.from(archive);
+  forged.writeUInt8(forged.readUInt8(200) ^ 1, 200);
+  await writeFile(join(newer, "agent.deb"), forged);
+  t.like((await bootstrap(bed, "--agent", newer)).hosts[0]?.error, {
+    message: "node1: agent.deb is not as SHA256SUMS says",
+  });
+  await writeFile(join(newer, "agent.deb"), archive);
   t.is(ok(t, await bootstrap(bed, "--agent", newer)).change, "install");
+  const folder = "/opt/nexcage/versions";
+  const modes = await host.exec(["find", folder, "(", "!", "-perm", "-a=r", "-o", "-perm", "/022", ")"]);
+  t.is(modes.stdout, "", "all may run it, root alone may change it");
 });
 
 hostTest(
@@ -426,6 +485,10 @@ hostTest("one who may not become root is told what is missing", async (t) => {
     message: "node1: installing the agent needs root, and the login is guest",
     hint: "say become: sudo in the inventory, or ssh: {user: root}",
   });
+  await bed.writeInventory({}, defaultsOf(bed));
+  const needless = await bootstrap(bed, "--with-sudo");
+  t.like(needless.hosts[0]?.error, { code: "USAGE" });
+  t.deepEqual(await versions(bed), [], "it is told before anything is done");
   const root = await bed.nexcage("fleet", "bootstrap", "--with-sudo=Robert'); DROP");
   t.is(root.exitCode, 64);
   t.true((await stat(bed.folder)).isDirectory());

@@ -1,5 +1,8 @@
-import { copyFile, cp, readFile, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import test from "ava";
+import { execa } from "execa";
 import { dist } from "../dist.ts";
 import { type Bed, makeBed } from "../e2e/bed.ts";
 import { hostTest } from "../e2e/host-test.ts";
@@ -60,6 +63,24 @@ hostTest("on GitHub a request is planned, a merge applied, and drift found at ni
   const wrong = await run("plan");
   t.is(wrong.exitCode, 64);
   t.regex(wrong.output, /^::error file=fleet\.yaml,line=8,col=\d+,title=INVALID_FILE::/m);
+});
+
+test("the action's arguments may stand on several lines", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "nexcage-ci-"));
+  try {
+    await writeFile(join(folder, "nexcage"), '#!/bin/sh\necho "$@"\n', { mode: 0o755 });
+    const { stdout } = await execa(join(repository, "ci/run"), [], {
+      cwd: folder,
+      env: {
+        PATH: `${folder}:${process.env.PATH}`,
+        NEXCAGE_COMMAND: "apply",
+        NEXCAGE_ARGUMENTS: "--lock-timeout 10m\n--limit staging\n",
+      },
+    });
+    t.regex(stdout, /^fleet apply --yes --lock-timeout 10m --limit staging --report /);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 hostTest("on GitLab a request is planned, a merge applied, and drift found at night", async (t) => {

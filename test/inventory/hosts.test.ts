@@ -135,6 +135,13 @@ const wrong: { title: string; text: string; mistakes: string[] }[] = [
     ],
   },
   {
+    title: "a path of the agent that a sudo rule or a forced command would take for more than a path",
+    text: inventory('pve1: {agent: {path: "/usr/bin/nexcage-agent, ALL"}}'),
+    mistakes: [
+      'fleet.yaml:4:25: "/usr/bin/nexcage-agent, ALL" is not the path of a program · an absolute one, of letters, digits and ._+- only',
+    ],
+  },
+  {
     title: "agent forwarding and unchecked host keys cannot be asked for",
     text: inventory("pve1: {ssh: {forward_agent: true, host_key_checking: no}}"),
     mistakes: [

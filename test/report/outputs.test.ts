@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
+import { readFile, readlink, stat, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { makeBed } from "../e2e/bed.ts";
@@ -88,6 +88,26 @@ hostTest(
     const nowhere = await bed.nexcage("fleet", "apply", "--junit", "/nowhere/j.xml");
     t.is(nowhere.exitCode, 64);
     t.regex(nowhere.stderr, /--junit \/nowhere\/j\.xml: ENOENT/);
+  },
+);
+
+hostTest(
+  "what cannot be written while it works ends no apply; devices and links that are named stay",
+  async (t) => {
+    t.timeout(60_000);
+    await using bed = await makeBed(["node1"]);
+    await bed.writeFleet({ web: { ...sleeper, host: "node1" } });
+    const link = join(bed.folder, "null.xml");
+    await symlink("/dev/null", link);
+    const { exitCode, stdout, stderr } = await bed.nexcage(
+      ...["fleet", "apply", "--events", "/dev/full", "--junit", link],
+    );
+    t.is(exitCode, 0, stderr);
+    t.regex(stdout, /1 done/);
+    t.regex(stderr, /--events \/dev\/full: .*no space left.*: it is not whole/i);
+    t.is(await readlink(link), "/dev/null");
+    const nowhere = await bed.start(["fleet", "plan"], { env: { GITHUB_STEP_SUMMARY: "/nowhere/summary" } });
+    t.is(nowhere.exitCode, 64);
   },
 );
 

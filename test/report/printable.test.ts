@@ -2,6 +2,7 @@ import test from "ava";
 import type { PlannedChange } from "../../controller/plan/model.ts";
 import { errorText, lineOf } from "../../controller/report/lines.ts";
 import { draw, emptyLiveState, fold } from "../../controller/report/live.ts";
+import { printable } from "../../controller/report/printable.ts";
 import { resultsText } from "../../controller/report/results.ts";
 import { statusText } from "../../controller/report/status.ts";
 import { NexcageError } from "../../shared/errors.ts";
@@ -54,4 +55,10 @@ test("it is escaped in the tables of results and of status", (t) => {
     t.true(text.includes(shown));
     t.notRegex(text, /(?![\n\t])\p{Cc}/u);
   }
+});
+
+test("on GitHub it steers no runner: what would be a command is broken, and reads the same", (t) => {
+  const shown = printable("  ::error::x\n| ##[add-mask]y\na :: b", { onGitHub: true });
+  t.is(shown, "  :\u200b:error::x\n| ##\u200b[add-mask]y\na :: b");
+  t.is(printable("::error::x", { onGitHub: false }), "::error::x");
 });
