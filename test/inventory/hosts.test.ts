@@ -138,7 +138,7 @@ const wrong: { title: string; text: string; mistakes: string[] }[] = [
     title: "a path of the agent that a sudo rule or a forced command would take for more than a path",
     text: inventory('pve1: {agent: {path: "/usr/bin/nexcage-agent, ALL"}}'),
     mistakes: [
-      'fleet.yaml:4:25: "/usr/bin/nexcage-agent, ALL" is not the path of a program · an absolute one, of letters, digits and ._+- only',
+      'fleet.yaml:4:24: "/usr/bin/nexcage-agent, ALL" is not the path of a program · an absolute one, of letters, digits and ._+- only',
     ],
   },
   {
