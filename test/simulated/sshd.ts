@@ -6,8 +6,10 @@ import ssh2, { type Connection, type ParsedKey } from "ssh2";
 /** A host key or a user's key, in OpenSSH's own formats. */
 export type KeyPair = { private: string; public: string };
 
+/** Of one key in 256 ssh2 cuts a zero from the start of its public half (1.17), and then cannot read it. */
 export function makeKeys(): KeyPair {
-  return ssh2.utils.generateKeyPairSync("ed25519");
+  const keys = ssh2.utils.generateKeyPairSync("ed25519");
+  return ssh2.utils.parseKey(keys.private) instanceof Error ? makeKeys() : keys;
 }
 
 export type EmbeddedSshd = AsyncDisposable & { port: number };
