@@ -1,12 +1,15 @@
 /*
- * Builds `dist/`: `nexcage` and `nexcage-agent`, which run from any directory, and beside them in
+ * Builds `dist/`, or the folder of `--out`: `nexcage` and `nexcage-agent`, which run from any directory, and beside them in
  * `lib/nexcage/` what they run on: Node, one bundle a program with its compiled code, and the native library
  * with its programs; in `lib/nexcage/agents/` the agent as it is sent to hosts; in `share/` manual pages and completion.
+ * `bundled.json` names the npm packages that each bundle has something of. `--compiled DIR` takes the compiled code from
+ * an earlier build of the same sources.
  */
 import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { type BuildOptions, build, type PluginBuild } from "esbuild";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { type BuildOptions, build, type Metafile, type PluginBuild } from "esbuild";
 import { version } from "../shared/version.ts";
 import { packAgent, share } from "./agent-build.ts";
 import { writeManuals } from "./manuals.ts";
@@ -14,8 +17,14 @@ import { stripNode } from "./strip-node.ts";
 import { warmUp } from "./warm-up.ts";
 
 const root = join(import.meta.dirname, "..");
-const dist = join(root, "dist");
-const isRelease = process.argv.includes("--release"); // compressed as well as can be, which takes a minute
+const { values: options } = parseArgs({
+  options: {
+    out: { type: "string", default: join(root, "dist") },
+    compiled: { type: "string" },
+    release: { type: "boolean", default: false }, // compressed as well as can be, which takes a minute
+  },
+});
+const dist = resolve(options.out);
 const lib = join(dist, "lib/nexcage");
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(lib, { recursive: true });
@@ -31,12 +40,15 @@ const common: BuildOptions = {
   legalComments: "none",
   logLevel: "warning",
 };
+const bundled: Record<string, string[]> = {};
 for (const [name, entry] of [
   ["nexcage", "controller/main.ts"],
   ["nexcage-agent", "agent/main.ts"],
 ] as const) {
-  await build({
+  const { metafile } = await build({
     ...common,
+    absWorkingDir: root,
+    metafile: true,
     entryPoints: [join(root, entry)],
     outfile: join(lib, `${name}.js`),
     banner: {
@@ -59,12 +71,15 @@ const __import_meta_url = require("node:url").pathToFileURL(__filename).href;`,
       { name: "ssh-crypto", setup: resolveSshCrypto },
     ],
   });
+  bundled[name] = packagesIn(metafile);
   await build({
     ...common,
     entryPoints: [join(root, "packaging/start.ts")],
     outfile: join(lib, `${name}.cjs`),
   });
 }
+
+writeFileSync(join(dist, "bundled.json"), `${JSON.stringify(bundled, undefined, 2)}\n`);
 
 share(stripNode(process.execPath), join(lib, "node"));
 chmodSync(join(lib, "node"), 0o755);
@@ -80,13 +95,26 @@ writeStart("nexcage");
 // The agent's is the launcher that seals it first, where there is one.
 if (native === undefined) writeStart("nexcage-agent");
 else share(join(native, "nexcage-agent"), join(dist, "nexcage-agent"));
-await warmUp(lib, { isSealed: native !== undefined });
+if (options.compiled === undefined) await warmUp(lib, { isSealed: native !== undefined });
+else
+  for (const name of Object.keys(bundled))
+    copyFileSync(join(options.compiled, `${name}.cache`), join(lib, `${name}.cache`));
 copyFileSync(join(root, "controller/bootstrap/install.sh"), join(lib, "install.sh"));
 // An agent for other hosts has the library: one without is for this machine alone.
 if (native !== undefined)
-  packAgent(dist, join(lib, `agents/linux-${process.arch}`), { version, level: isRelease ? 19 : 9 });
+  packAgent(dist, join(lib, `agents/linux-${process.arch}`), { version, level: options.release ? 19 : 9 });
 writeManuals(join(dist, "share"));
 console.log(`built ${dist}`);
+
+/** The folders of npm packages of which something is in a bundle, and not only read for it. */
+function packagesIn({ outputs }: Metafile): string[] {
+  const folders = Object.values(outputs).flatMap(({ inputs }) =>
+    Object.entries(inputs).flatMap(([path, { bytesInOutput }]) =>
+      bytesInOutput === 0 ? [] : (/^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path) ?? []),
+    ),
+  );
+  return [...new Set(folders)].sort();
+}
 
 /** What ssh2 loads with itself and nexcage never calls: a server, key making, and agents that load https. */
 function leaveOutUnused({ onLoad }: PluginBuild): void {

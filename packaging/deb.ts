@@ -1,5 +1,5 @@
 /*
- * Builds Debian packages of `dist/`: deb.ts [--out DIR] [--revision R] [--release]
+ * Builds Debian packages of `dist/`: deb.ts [--dist DIR] [--out DIR] [--revision R] [--release]
  *
  * `nexcage-agent` is for hosts, `nexcage` for workstations, and both run on `nexcage-node`: two packages cannot own one
  * file, and Node alone is most of them. It has the version of Node, so that a new agent does not bring it again.
@@ -15,27 +15,29 @@ import { parseArgs } from "node:util";
 import { findBuilds } from "../controller/bootstrap/agent-build.ts";
 import { version as programsVersion } from "../shared/version.ts";
 import { agentFiles, nodeFile, epoch as unchangingEpoch } from "./agent-build.ts";
+import { controllerFiles } from "./controller-files.ts";
 import { fail } from "./debian/fail.ts";
 import { copyrightOf } from "./debian/licences.ts";
 import { buildPackage, gzip, type Package, type PackageFile } from "./debian/package.ts";
 import { requireSourceEpoch } from "./source-epoch.ts";
 
 const root = join(import.meta.dirname, "..");
-const dist = join(root, "dist");
+const { values } = parseArgs({
+  options: {
+    dist: { type: "string", default: join(root, "dist") },
+    out: { type: "string" },
+    revision: { type: "string", default: "1" }, // Debian's: counts the packages of one version
+    release: { type: "boolean", default: false }, // compressed as well as can be, which takes a minute
+  },
+});
+const dist = resolve(values.dist);
 const text = (path: string): string => readFileSync(join(root, path), "utf8");
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      out: { type: "string", default: join(dist, "deb") },
-      revision: { type: "string", default: "1" }, // Debian's: counts the packages of one version
-      release: { type: "boolean", default: false }, // compressed as well as can be, which takes a minute
-    },
-  });
   process.umask(0o022);
   const { DEBFULLNAME = "NexCage", DEBEMAIL = "nexcage@localhost" } = process.env;
   const options = {
-    out: resolve(values.out),
+    out: resolve(values.out ?? join(dist, "deb")),
     level: values.release ? 19 : 9,
     maintainer: `${DEBFULLNAME} <${DEBEMAIL}>`,
   };
@@ -106,11 +108,6 @@ function agentPackage({ version, libc, node }: Needs): Package {
 }
 
 function controllerPackage({ version, libc, node }: Needs): Package {
-  const lib = "lib/nexcage";
-  const ciphers = `${lib}/sshcrypto.node`; // missing where it could not be compiled
-  const agents = readdirSync(join(dist, lib, "agents"), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map(({ parentPath, name }) => relative(dist, join(parentPath, name)));
   return {
     name: "nexcage",
     version,
@@ -125,12 +122,7 @@ function controllerPackage({ version, libc, node }: Needs): Package {
       ),
     },
     files: [
-      programFile("nexcage"),
-      ...["nexcage.cache", "nexcage.cjs", "nexcage.js", "install.sh"].map((name) =>
-        programFile(`${lib}/${name}`),
-      ),
-      ...(existsSync(join(dist, ciphers)) ? [programFile(ciphers)] : []),
-      ...agents.map(programFile),
+      ...controllerFiles(dist).map(programFile),
       ...documents("nexcage"),
       ...shared().filter(({ path }) => !isAgents(path)),
     ],

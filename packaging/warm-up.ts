@@ -24,6 +24,10 @@ export async function warmUp(lib: string, { isSealed }: { isSealed: boolean }): 
     });
     const run = (name: string): string[] => [
       join(lib, "node"),
+      // Without these each run would hash and collect its own way, and no two compiled files would be nearly the same.
+      "--random-seed=1",
+      "--min-semi-space-size=64",
+      "--max-semi-space-size=128",
       warm,
       join(lib, `${name}.js`),
       join(lib, `${name}.cache`),
