@@ -20,7 +20,7 @@ export const errorMeanings = {
   PROTOCOL_VERSION: "the agent speaks another major version of the protocol",
   PLATFORM_UNSUPPORTED: "no build of the agent runs on this host",
   TRIAL_FAILED: "a new agent was tried on the host and found a failure; the old one stays",
-  SIGNATURE_INVALID: "the agent's build has no valid signature, and one is wanted",
+  SIGNATURE_INVALID: "the agent's build or a release has no valid signature, and one is wanted",
   CONTAINER_NOT_FOUND: "there is no container of this name on the host",
   CONTAINER_EXISTS: "the name is taken on this host",
   CONTAINER_NOT_RUNNING: "only a running container can do what was asked",

@@ -7,6 +7,7 @@ import { fleetCommands } from "./fleet.ts";
 import { init } from "./init.ts";
 import { inventoryCommands } from "./inventory.ts";
 import { schema } from "./schema.ts";
+import { verify } from "./verify.ts";
 
 type Group = { name: string; describe: string; commands: Command[] };
 
@@ -18,7 +19,7 @@ export const table = {
     { name: "fleet", describe: "Plan, apply and look after a fleet", commands: fleetCommands },
     { name: "inventory", describe: "Check and show the files", commands: inventoryCommands },
   ] satisfies Group[],
-  commands: [init, schema, completionOf((): Table => table), complete] satisfies Command[],
+  commands: [init, schema, verify, completionOf((): Table => table), complete] satisfies Command[],
   commonOptions: { help: { alias: "h", type: "boolean", describe: "show help" } },
   bareOptions: { version: { type: "boolean", describe: "print the version" } },
   exitStatuses: {

@@ -1,4 +1,5 @@
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { matchesPatterns } from "./patterns.ts";
 
 /*
  * The format of known_hosts: sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT". Pure.
@@ -42,14 +43,7 @@ export function knownHostName(address: string, port: number): string {
 
 /** True where a line's first field means this name: hashed, or by patterns, of which `!` ones exclude. */
 export function namesHost(names: string, name: string): boolean {
-  if (names.startsWith("|1|")) return hashedNameIs(names, name);
-  let found = false;
-  for (const pattern of names.toLowerCase().split(",")) {
-    if (pattern.startsWith("!")) {
-      if (matchesPattern(pattern.slice(1), name)) return false;
-    } else if (matchesPattern(pattern, name)) found = true;
-  }
-  return found;
+  return names.startsWith("|1|") ? hashedNameIs(names, name) : matchesPatterns(names.toLowerCase(), name);
 }
 
 function hashedNameIs(names: string, name: string): boolean {
@@ -58,14 +52,6 @@ function hashedNameIs(names: string, name: string): boolean {
   const wanted = Buffer.from(hash, "base64");
   const actual = createHmac("sha1", Buffer.from(salt, "base64")).update(name).digest();
   return wanted.length === actual.length && timingSafeEqual(wanted, actual);
-}
-
-function matchesPattern(pattern: string, name: string): boolean {
-  const source = pattern
-    .replaceAll(/[\\^$.|+()[\]{}]/g, "\\$&")
-    .replaceAll(/\*+/g, ".*")
-    .replaceAll("?", ".");
-  return new RegExp(`^${source}$`).test(name);
 }
 
 /** The type that a key says it is: its first string. Empty where it is no key. */
