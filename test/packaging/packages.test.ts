@@ -9,6 +9,7 @@ import { stringify } from "yaml";
 import { version } from "../../shared/version.ts";
 import { dist } from "../dist.ts";
 import { testUnless } from "../e2e/host-test.ts";
+import { whyNoPackages } from "./requirements.ts";
 import { makeRoot, type Root, type Suite, whyNoRoot } from "./root.ts";
 
 /** The packages as revision 1, in `one`, and a repository of them and of revision 2, whose configuration says more. */
@@ -20,28 +21,15 @@ test.after.always(async () => {
   for (const folder of folders) await rm(folder, { recursive: true });
 });
 
-const needs = {
-  "dpkg-deb": "dpkg",
-  "apt-ftparchive": "apt-utils",
-  gpg: "gpg",
-  "gpg-agent": "gpg-agent",
-  lintian: "lintian",
-};
+const programs = ["dpkg-deb", "apt-ftparchive", "gpg", "gpg-agent", "lintian"] as const;
 const longMs = 600_000; // the first one may have to make the Debian
-
-function whyNoPackages(): string | undefined {
-  const missing = Object.entries(needs).filter(([program]) => !existsSync(`/usr/bin/${program}`));
-  if (missing.length > 0) return `not installed: ${missing.map(([, name]) => name).join(" ")}`;
-  if (!existsSync(join(dist, "lib/nexcage/agents"))) return "dist/ was built without the native library";
-  return undefined;
-}
 
 /** A test that builds packages; where they cannot be built it is skipped, and its title says why. */
 function packageTest(
   title: string,
   implementation: (t: ExecutionContext, made: Made) => Promise<void>,
 ): void {
-  testUnless(whyNoPackages(), title, async (t) => {
+  testUnless(whyNoPackages(...programs), title, async (t) => {
     t.timeout(longMs);
     made ??= make();
     await implementation(t, await made);
@@ -54,7 +42,7 @@ function rootTest(
   implementation: (t: ExecutionContext, root: Root) => Promise<void>,
   suite: Suite = "bookworm",
 ): void {
-  testUnless(whyNoPackages() ?? whyNoRoot(), title, async (t) => {
+  testUnless(whyNoPackages(...programs) ?? whyNoRoot(), title, async (t) => {
     t.timeout(longMs);
     made ??= make();
     const { repository } = await made;
@@ -172,7 +160,7 @@ const lies: { title: string; tell: (repository: string) => Promise<void>; why: R
   },
 ];
 for (const { title, tell, why } of lies)
-  testUnless(whyNoPackages() ?? whyNoRoot(), `a repository ${title} is refused`, async (t) => {
+  testUnless(whyNoPackages(...programs) ?? whyNoRoot(), `a repository ${title} is refused`, async (t) => {
     t.timeout(longMs);
     made ??= make();
     const { repository } = await made;
