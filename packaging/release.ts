@@ -19,7 +19,7 @@ import { agentFolder, controllerFolder, npmFolder } from "./release/folders.ts";
 import { type Artifact, provenance, sourceOf } from "./release/provenance.ts";
 import { cycloneDx, spdx } from "./release/sbom.ts";
 import { allowedSigner, openKey, type SigningKey, sign } from "./release/sign.ts";
-import { sourceEpoch } from "./source-epoch.ts";
+import { requireSourceEpoch } from "./source-epoch.ts";
 
 const defaultOut = join(import.meta.dirname, "../dist/release");
 const platform = `linux-${process.arch}`;
@@ -41,7 +41,7 @@ async function main(): Promise<void> {
   const { tree, build } = await buildTree(work.path, { key, from: values.from, isQuick: values.quick });
   await writePackages(out, { tree, build, work: work.path, isQuick: values.quick });
 
-  const contents = { version, epoch: sourceEpoch(), components: await componentsOf(tree) };
+  const contents = { version, epoch: requireSourceEpoch(), components: await componentsOf(tree) };
   await writeFile(join(out, `nexcage-${version}.cdx.json`), cycloneDx(contents));
   await writeFile(join(out, `nexcage-${version}.spdx.json`), spdx(contents));
   const how = { version, isQuick: values.quick, source: await sourceOf(), environment: process.env };
@@ -89,7 +89,7 @@ async function writePackages(
   out: string,
   { tree, build, work, isQuick }: { tree: string; build: string; work: string; isQuick: boolean },
 ): Promise<void> {
-  const how = { folder: work, epoch: sourceEpoch(), level: isQuick ? 3 : 19 };
+  const how = { folder: work, epoch: requireSourceEpoch(), level: isQuick ? 3 : 19 };
   const controller = `nexcage-${version}-${platform}`;
   controllerFolder(join(work, controller), tree);
   await archive(join(out, `${controller}.tar.zst`), { ...how, name: controller });

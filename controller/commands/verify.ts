@@ -14,11 +14,13 @@ export const verify = command({
       .option("sums", {
         type: "string",
         requiresArg: true,
+        completes: "file",
         describe: "SHA256SUMS of the release [default: beside the file]",
       })
       .option("signers", {
         type: "string",
         requiresArg: true,
+        completes: "file",
         describe: "who may sign it, as in ssh-keygen(1) [default: ~/.config/nexcage/allowed_signers]",
       })
       .option("checksum-only", {
