@@ -5,7 +5,7 @@ import { textTable } from "./table.ts";
 /** A line for each check of each file. */
 export function verifiedText(verified: Verified[]): string {
   const rows = verified.flatMap(({ file, checks }) =>
-    checks.map(({ check, result, detail }) => [file, check, result, detail].map(printable)),
+    checks.map(({ check, result, detail }) => [file, check, result, detail].map((text) => printable(text))),
   );
   return textTable(["FILE", "CHECK", "RESULT", "WHAT"], rows);
 }
