@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import { execa } from "execa";
 import { dist } from "../dist.ts";
 import { complete, isInstalled, type ShellName } from "./shells.ts";
@@ -51,7 +51,7 @@ for (const shell of ["bash", "zsh", "fish"] as const) {
   const title = `${shell} completes commands, options, values, hosts and containers`;
   if (there)
     test(title, async (t) => {
-      const where = await makeFiles();
+      const where = await makeFiles(t);
       const all = [...cases, ...more[shell]];
       const offers = await complete(
         shell,
@@ -72,7 +72,7 @@ for (const shell of ["bash", "zsh", "fish"] as const) {
 }
 
 test("names are completed in silence, and not at all, where the files are missing or wrong", async (t) => {
-  const { cwd } = await makeFiles();
+  const { cwd } = await makeFiles(t);
   const run = async (...words: string[]) =>
     await execa(join(dist, "nexcage"), ["complete", ...words], { cwd, reject: false });
   for (const words of [
@@ -89,8 +89,9 @@ const installedAs: Record<ShellName, (program: string) => string> = {
   fish: (program) => `fish/vendor_completions.d/${program}.fish`,
 };
 
-async function makeFiles() {
+async function makeFiles(t: ExecutionContext) {
   const cwd = await mkdtemp(join(tmpdir(), "nexcage-completion-"));
+  t.teardown(() => rm(cwd, { recursive: true }));
   const hosts = (more = "") =>
     `apiVersion: nexcage/v1\nkind: Inventory\nhosts: {pve1: {}, pve2: {}}\n${more}`;
   const fleet = (containers: string) =>

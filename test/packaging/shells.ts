@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { execa } from "execa";
@@ -17,15 +17,27 @@ export async function complete(
 ): Promise<string[][]> {
   const { cwd, environment } = where;
   const home = await mkdtemp(join(tmpdir(), "nexcage-shell-"));
+  try {
+    return wordsOf(await offered(shell, lines, { cwd, environment, home }));
+  } finally {
+    await rm(home, { recursive: true, maxRetries: 3 });
+  }
+}
+
+async function offered(
+  shell: ShellName,
+  lines: readonly string[],
+  { cwd, environment, home }: Where & { home: string },
+): Promise<string> {
   const driver = join(home, "driver");
   await writeFile(driver, drivers[shell]);
   const env = { ...environment, HOME: home, TERM: "dumb", PATH: `${dist}${delimiter}${process.env.PATH}` };
-  const { stdout } = await execa(shell, [...withoutConfiguration[shell], driver, ...lines], {
-    cwd,
-    env,
-    timeout: 60_000,
-  });
-  return stdout
+  const words = [...withoutConfiguration[shell], driver, ...lines];
+  return (await execa(shell, words, { cwd, env, timeout: 60_000 })).stdout;
+}
+
+function wordsOf(output: string): string[][] {
+  return output
     .split(/^== .*\n?/m)
     .slice(1)
     .map((part) =>
