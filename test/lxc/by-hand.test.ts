@@ -202,11 +202,11 @@ handTest("a configuration that is not right is refused with its place and the ne
 // lifecycles
 
 const lifecycles = [
-  { runtime: "lxc", source: `--image ${busyboxTemplate}`, then: "running" },
-  { runtime: "crun", source: "--bundle bundle", then: "stopped" },
-  { runtime: "runc", source: "--bundle bundle", then: "stopped" },
+  { runtime: "lxc", source: `--image ${busyboxTemplate}`, afterwards: "running" },
+  { runtime: "crun", source: "--bundle bundle", afterwards: "stopped" },
+  { runtime: "runc", source: "--bundle bundle", afterwards: "stopped" },
 ];
-for (const { runtime, source, then } of lifecycles)
+for (const { runtime, source, afterwards } of lifecycles)
   handTest(`${runtime}: create, list, start, state, kill SIGTERM, stop, state, delete`, async (t) => {
     t.timeout(120_000);
     await requireDone(t, `create --name web ${source} --runtime ${runtime}`);
@@ -224,7 +224,8 @@ for (const { runtime, source, then } of lifecycles)
     const isOver = `for i in $(seq 100); do [ -d /proc/${state.pid} ] || exit 0; sleep 0.1; done; echo there`;
     t.is(await onHost(isOver), "", `the signal has arrived: ${killed.stderr}`);
     // While a guest reboots it is stopped for a moment, and a stop has nothing to do.
-    for (let looks = 0; looks < 100 && (await stateOf("web")).status !== then; looks += 1) await sleep(100);
+    for (let looks = 0; looks < 100 && (await stateOf("web")).status !== afterwards; looks += 1)
+      await sleep(100);
 
     await requireDone(t, "stop --name web");
     t.like(await stateOf("web"), { status: "stopped", pid: 0 });
