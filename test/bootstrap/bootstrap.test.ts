@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ExecutionContext } from "ava";
 import { type Bed, makeBed } from "../e2e/bed.ts";
-import { hostTest } from "../e2e/host-test.ts";
+import { serialHostTest } from "../e2e/host-test.ts";
 import { startRelay } from "../ssh/relay.ts";
 import { makeBuild } from "./builds.ts";
 
@@ -65,72 +65,78 @@ function ok(t: ExecutionContext, { exitCode, hosts }: { exitCode: number | undef
   return row;
 }
 
-hostTest("bare hosts get an agent, run a fleet, get a newer one, go back, and lose it again", async (t) => {
-  t.timeout(240_000);
-  await using bed = await makeBareBed(["node1", "node2", "node3"]);
-  const before = await bed.nexcage("fleet", "plan");
-  t.is(before.exitCode, 4);
-  t.regex(
-    before.stderr,
-    /no agent at \/opt\/nexcage\/nexcage-agent.*\n.*hint: nexcage fleet bootstrap --limit node1/,
-  );
+serialHostTest(
+  "bare hosts get an agent, run a fleet, get a newer one, go back, and lose it again",
+  async (t) => {
+    t.timeout(240_000);
+    await using bed = await makeBareBed(["node1", "node2", "node3"]);
+    const before = await bed.nexcage("fleet", "plan");
+    t.is(before.exitCode, 4);
+    t.regex(
+      before.stderr,
+      /no agent at \/opt\/nexcage\/nexcage-agent.*\n.*hint: nexcage fleet bootstrap --limit node1/,
+    );
 
-  const checked = await bootstrap(bed, "--check");
-  t.deepEqual(
-    checked.hosts.map(({ change }) => change),
-    ["install", "install", "install"],
-  );
-  t.deepEqual(await versions(bed), [], "--check did nothing");
+    const checked = await bootstrap(bed, "--check");
+    t.deepEqual(
+      checked.hosts.map(({ change }) => change),
+      ["install", "install", "install"],
+    );
+    t.deepEqual(await versions(bed), [], "--check did nothing");
 
-  const first = await bed.nexcage("fleet", "bootstrap");
-  t.is(first.exitCode, 0, first.stderr);
-  t.is(first.stdout.match(/installed/g)?.length, 3, first.stdout);
-  const applied = await bed.nexcage("fleet", "apply");
-  t.is(applied.exitCode, 0, applied.stderr + applied.stdout);
-  const containers = await running(bed);
-  t.is(containers.length, 3);
+    const first = await bed.nexcage("fleet", "bootstrap");
+    t.is(first.exitCode, 0, first.stderr);
+    t.is(first.stdout.match(/installed/g)?.length, 3, first.stdout);
+    const applied = await bed.nexcage("fleet", "apply");
+    t.is(applied.exitCode, 0, applied.stderr + applied.stdout);
+    const containers = await running(bed);
+    t.is(containers.length, 3);
 
-  const again = await bootstrap(bed);
-  t.deepEqual(
-    again.hosts.map(({ change, sentBytes }) => [change, sentBytes]),
-    [
-      ["none", 0],
-      ["none", 0],
-      ["none", 0],
-    ],
-    "nothing is sent when nothing changed",
-  );
+    const again = await bootstrap(bed);
+    t.deepEqual(
+      again.hosts.map(({ change, sentBytes }) => [change, sentBytes]),
+      [
+        ["none", 0],
+        ["none", 0],
+        ["none", 0],
+      ],
+      "nothing is sent when nothing changed",
+    );
 
-  const newer = await makeBuild(join(bed.folder, "newer"), { kind: "newer" });
-  const upgraded = await bootstrap(bed, "--agent", newer);
-  const row = ok(t, upgraded);
-  t.is(row.change, "upgrade");
-  t.true(row.sentBytes < 3e6, `on the same Node ${row.sentBytes} bytes were sent`);
-  t.deepEqual((await versions(bed)).sort(), [row.build, row.before ?? ""].sort(), "the old one stays");
-  t.deepEqual(await running(bed), containers, "the containers have noticed nothing");
+    const newer = await makeBuild(join(bed.folder, "newer"), { kind: "newer" });
+    const upgraded = await bootstrap(bed, "--agent", newer);
+    const row = ok(t, upgraded);
+    t.is(row.change, "upgrade");
+    t.true(row.sentBytes < 3e6, `on the same Node ${row.sentBytes} bytes were sent`);
+    t.deepEqual((await versions(bed)).sort(), [row.build, row.before ?? ""].sort(), "the old one stays");
+    t.deepEqual(await running(bed), containers, "the containers have noticed nothing");
 
-  const agents = await bed.nexcage("fleet", "agents");
-  t.is(agents.exitCode, 0);
-  t.regex(agents.stdout, new RegExp(`node1 +\\S+ +${row.build} +\\S+ +other build: nexcage fleet bootstrap`));
+    const agents = await bed.nexcage("fleet", "agents");
+    t.is(agents.exitCode, 0);
+    t.regex(
+      agents.stdout,
+      new RegExp(`node1 +\\S+ +${row.build} +\\S+ +other build: nexcage fleet bootstrap`),
+    );
 
-  const back = await bootstrap(bed, "--rollback");
-  t.is(ok(t, back).build, row.before ?? "");
-  t.regex((await bed.nexcage("fleet", "agents")).stdout, new RegExp(`node3 .*${row.before} .*same`));
-  t.is(ok(t, await bootstrap(bed, "--rollback")).build, row.build, "and forth again");
-  const there = ok(t, await bootstrap(bed));
-  t.deepEqual([there.change, there.sentBytes], ["upgrade", 0], "what is there already is not sent again");
+    const back = await bootstrap(bed, "--rollback");
+    t.is(ok(t, back).build, row.before ?? "");
+    t.regex((await bed.nexcage("fleet", "agents")).stdout, new RegExp(`node3 .*${row.before} .*same`));
+    t.is(ok(t, await bootstrap(bed, "--rollback")).build, row.build, "and forth again");
+    const there = ok(t, await bootstrap(bed));
+    t.deepEqual([there.change, there.sentBytes], ["upgrade", 0], "what is there already is not sent again");
 
-  const refused = await bed.nexcage("fleet", "unbootstrap");
-  t.is(refused.exitCode, 10, "without a terminal it needs --yes");
-  const removed = await bed.nexcage("fleet", "unbootstrap", "--yes");
-  t.is(removed.exitCode, 0, removed.stderr);
-  const { stdout } = await bed.host("node1").exec(["sh", "-c", "ls -A /opt /opt/nexcage; pgrep -c sleep"]);
-  t.is(stdout, "/opt:\n1", "no agent, and its container goes on");
-  t.is((await bed.nexcage("fleet", "bootstrap")).exitCode, 0);
-  t.deepEqual(await running(bed), containers, "the next agent finds them");
-});
+    const refused = await bed.nexcage("fleet", "unbootstrap");
+    t.is(refused.exitCode, 10, "without a terminal it needs --yes");
+    const removed = await bed.nexcage("fleet", "unbootstrap", "--yes");
+    t.is(removed.exitCode, 0, removed.stderr);
+    const { stdout } = await bed.host("node1").exec(["sh", "-c", "ls -A /opt /opt/nexcage; pgrep -c sleep"]);
+    t.is(stdout, "/opt:\n1", "no agent, and its container goes on");
+    t.is((await bed.nexcage("fleet", "bootstrap")).exitCode, 0);
+    t.deepEqual(await running(bed), containers, "the next agent finds them");
+  },
+);
 
-hostTest("an agent that does not work on a host is not switched to", async (t) => {
+serialHostTest("an agent that does not work on a host is not switched to", async (t) => {
   t.timeout(240_000);
   await using bed = await makeBareBed();
   const installed = ok(t, await bootstrap(bed));
@@ -156,7 +162,7 @@ hostTest("an agent that does not work on a host is not switched to", async (t) =
   t.is(ok(t, await bootstrap(bed)).build, installed.build);
 });
 
-hostTest(
+serialHostTest(
   "what arrives otherwise than it was built is not installed, and what rots is sent anew",
   async (t) => {
     t.timeout(240_000);
@@ -196,7 +202,7 @@ hostTest(
   },
 );
 
-hostTest("cut off in the middle, the old agent works, and the next bootstrap finishes", async (t) => {
+serialHostTest("cut off in the middle, the old agent works, and the next bootstrap finishes", async (t) => {
   t.timeout(240_000);
   await using bed = await makeBareBed();
   const { build } = ok(t, await bootstrap(bed));
@@ -227,46 +233,49 @@ hostTest("cut off in the middle, the old agent works, and the next bootstrap fin
   t.deepEqual(stdout.trim().split("\n"), [".links", "current", "nexcage-agent", "previous", "versions"]);
 });
 
-hostTest("killed on the host at any point, an agent answers, and the next bootstrap finishes", async (t) => {
-  t.timeout(300_000);
-  await using bed = await makeBareBed();
-  const host = bed.host("node1");
-  const first = ok(t, await bootstrap(bed));
-  const newer = await makeBuild(join(bed.folder, "newer"), { kind: "newer" });
-  const known = [first.build, JSON.parse(await readFile(join(newer, "build.json"), "utf8")).build];
-  // Each try goes to the build that does not run; the kills are spread over all that one takes.
-  const startedMs = performance.now();
-  ok(t, await bootstrap(bed, "--agent", newer));
-  const tookMs = performance.now() - startedMs;
-  const outcomes = new Set<string>();
-  for (let tries = 0; tries < 16; tries += 1) {
-    const { stdout: target } = await host.exec(["readlink", "/opt/nexcage/current"]);
-    const other = target.includes(first.build) ? ["--agent", newer] : [];
-    const running = bootstrap(bed, ...other);
-    await sleep((tookMs * (tries + 1)) / 16);
-    await host.exec(["pkill", "-KILL", "-f", "nexcage-bootstrap"]);
-    outcomes.add(String((await running).exitCode));
-    const { exitCode, stdout } = await bed.nexcage("fleet", "agents", "-o", "json");
-    t.is(exitCode, 0, stdout);
-    t.true(known.includes(JSON.parse(stdout).hosts[0].build));
-  }
-  t.true(outcomes.size > 1, `some were cut off: exit codes ${[...outcomes]}`);
-  ok(t, await bootstrap(bed));
-  ok(t, await bootstrap(bed, "--agent", newer));
-  t.is(ok(t, await bootstrap(bed, "--rollback")).build, first.build);
-  t.deepEqual((await versions(bed)).sort(), known.sort());
-  const { stdout } = await host.exec(["ls", "-A", "/opt/nexcage"]);
-  t.deepEqual(stdout.split("\n"), [".links", "current", "nexcage-agent", "previous", "versions"]);
-});
+serialHostTest(
+  "killed on the host at any point, an agent answers, and the next bootstrap finishes",
+  async (t) => {
+    t.timeout(300_000);
+    await using bed = await makeBareBed();
+    const host = bed.host("node1");
+    const first = ok(t, await bootstrap(bed));
+    const newer = await makeBuild(join(bed.folder, "newer"), { kind: "newer" });
+    const known = [first.build, JSON.parse(await readFile(join(newer, "build.json"), "utf8")).build];
+    // Each try goes to the build that does not run; the kills are spread over all that one takes.
+    const startedMs = performance.now();
+    ok(t, await bootstrap(bed, "--agent", newer));
+    const tookMs = performance.now() - startedMs;
+    const outcomes = new Set<string>();
+    for (let tries = 0; tries < 16; tries += 1) {
+      const { stdout: target } = await host.exec(["readlink", "/opt/nexcage/current"]);
+      const other = target.includes(first.build) ? ["--agent", newer] : [];
+      const running = bootstrap(bed, ...other);
+      await sleep((tookMs * (tries + 1)) / 16);
+      await host.exec(["pkill", "-KILL", "-f", "nexcage-bootstrap"]);
+      outcomes.add(String((await running).exitCode));
+      const { exitCode, stdout } = await bed.nexcage("fleet", "agents", "-o", "json");
+      t.is(exitCode, 0, stdout);
+      t.true(known.includes(JSON.parse(stdout).hosts[0].build));
+    }
+    t.true(outcomes.size > 1, `some were cut off: exit codes ${[...outcomes]}`);
+    ok(t, await bootstrap(bed));
+    ok(t, await bootstrap(bed, "--agent", newer));
+    t.is(ok(t, await bootstrap(bed, "--rollback")).build, first.build);
+    t.deepEqual((await versions(bed)).sort(), known.sort());
+    const { stdout } = await host.exec(["ls", "-A", "/opt/nexcage"]);
+    t.deepEqual(stdout.split("\n"), [".links", "current", "nexcage-agent", "previous", "versions"]);
+  },
+);
 
-hostTest("two at once: one installs, the other waits and finds nothing to do", async (t) => {
+serialHostTest("two at once: one installs, the other waits and finds nothing to do", async (t) => {
   t.timeout(120_000);
   await using bed = await makeBareBed();
   const both = await Promise.all([bootstrap(bed), bootstrap(bed)]);
   t.deepEqual(both.map((one) => ok(t, one).change).sort(), ["install", "none"]);
 });
 
-hostTest("a link that goes silent in the middle does not keep the next one out", async (t) => {
+serialHostTest("a link that goes silent in the middle does not keep the next one out", async (t) => {
   t.timeout(120_000);
   await using bed = await makeBareBed();
   const host = bed.host("node1");
@@ -275,7 +284,8 @@ hostTest("a link that goes silent in the middle does not keep the next one out",
   await bed.writeInventory({ node1: settings }, defaultsOf(bed));
   const cut = bed.start(["fleet", "bootstrap"]);
   const lock = "/run/nexcage-bootstrap.lock";
-  while (!(await host.exec(["cat", lock])).stdout.startsWith("receiving")) await sleep(50);
+  while (cut.exitCode === null && !(await host.exec(["cat", lock])).stdout.startsWith("receiving"))
+    await sleep(50);
   relay.cut();
   cut.kill("SIGKILL");
   await cut;
@@ -285,7 +295,7 @@ hostTest("a link that goes silent in the middle does not keep the next one out",
   t.is(ok(t, await bootstrap(bed)).change, "install");
 });
 
-hostTest("an installation that works by itself is waited for, and then named", async (t) => {
+serialHostTest("an installation that works by itself is waited for, and then named", async (t) => {
   t.timeout(120_000);
   await using bed = await makeBareBed();
   const host = bed.host("node1");
@@ -309,7 +319,7 @@ hostTest("an installation that works by itself is waited for, and then named", a
   t.is((await host.exec(["stat", "-c", "%a", lock])).stdout, "600", "nobody but root can hold it");
 });
 
-hostTest(
+serialHostTest(
   "where there is no space nothing is sent; where the path is taken nothing is overwritten",
   async (t) => {
     t.timeout(120_000);
@@ -333,7 +343,7 @@ hostTest(
   },
 );
 
-hostTest(
+serialHostTest(
   "a path that somebody else has taken since is not rolled back over; an earlier path goes too",
   async (t) => {
     t.timeout(120_000);
@@ -360,7 +370,7 @@ hostTest(
   },
 );
 
-hostTest(
+serialHostTest(
   "an old agent that does not start is in no new one's way, and a warning is in nobody's",
   async (t) => {
     t.timeout(180_000);
@@ -379,7 +389,7 @@ hostTest(
   },
 );
 
-hostTest("a host that trusts a key takes only builds that it has signed", async (t) => {
+serialHostTest("a host that trusts a key takes only builds that it has signed", async (t) => {
   t.timeout(120_000);
   await using bed = await makeBareBed();
   const host = bed.host("node1");
@@ -418,7 +428,7 @@ hostTest("a host that trusts a key takes only builds that it has signed", async 
   t.is(modes.stdout, "", "all may run it, root alone may change it");
 });
 
-hostTest(
+serialHostTest(
   "a user with sudo's password installs; then the rule and the key let the agent be run alone",
   async (t) => {
     t.timeout(240_000);
@@ -474,7 +484,7 @@ hostTest(
   },
 );
 
-hostTest("one who may not become root is told what is missing", async (t) => {
+serialHostTest("one who may not become root is told what is missing", async (t) => {
   await using bed = await makeBareBed();
   await bed.host("node1").addUser("guest", { sudo: "none" });
   await bed.writeInventory({}, defaultsOf(bed, { user: "guest" }));

@@ -1,8 +1,6 @@
 import { appendFile, cp, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { packAgent } from "../../packaging/agent-build.ts";
-import { version } from "../../shared/version.ts";
 import { dist } from "../dist.ts";
 
 /** How another build differs from that in `dist/`: Node is the same one. */
@@ -40,7 +38,7 @@ export async function makeBuild(folder: string, difference: Difference): Promise
   }
   await rm(join(tree, "lib/nexcage/BUILD"));
   const target = join(folder, "build");
-  packAgent(tree, target, { version, level: 3 });
+  await execa("node", [join(import.meta.dirname, "pack.ts"), tree, target]);
   return target;
 }
 

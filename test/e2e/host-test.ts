@@ -7,6 +7,11 @@ export function hostTest(title: string, implementation: (t: ExecutionContext) =>
   testUnless(whyNoHosts(), title, implementation);
 }
 
+/** The same, one after the other: each is a lot of work. */
+export function serialHostTest(title: string, implementation: (t: ExecutionContext) => Promise<void>): void {
+  testUnless(whyNoHosts(), title, implementation, test.serial);
+}
+
 /** As `hostTest`, with hosts that are Proxmox VE nodes; one after the other, because each is a lot of work. */
 export function proxmoxTest(title: string, implementation: (t: ExecutionContext) => Promise<void>): void {
   testUnless(whyNoProxmox(), title, implementation, test.serial);
