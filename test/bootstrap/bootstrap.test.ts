@@ -284,8 +284,11 @@ serialHostTest("a link that goes silent in the middle does not keep the next one
   await bed.writeInventory({ node1: settings }, defaultsOf(bed));
   const cut = bed.start(["fleet", "bootstrap"]);
   const lock = "/run/nexcage-bootstrap.lock";
-  while (cut.exitCode === null && !(await host.exec(["cat", lock])).stdout.startsWith("receiving"))
-    await sleep(50);
+  let isOver = false;
+  cut.finally(() => {
+    isOver = true;
+  });
+  while (!isOver && !(await host.exec(["cat", lock])).stdout.startsWith("receiving")) await sleep(50);
   relay.cut();
   cut.kill("SIGKILL");
   await cut;
