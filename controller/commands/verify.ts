@@ -1,3 +1,5 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { command } from "./command.ts";
 
 export const verify = command({
@@ -36,8 +38,6 @@ export const verify = command({
         describe: "what stdout gets",
       }),
   async handler(argv) {
-    const { homedir } = await import("node:os");
-    const { join } = await import("node:path");
     const { exitCodes } = await import("../../shared/errors.ts");
     const { verifiedJson, verifiedText, worst } = await import("../report/verify.ts");
     const { verifyFiles } = await import("../verify/verify.ts");

@@ -1,3 +1,5 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import test from "ava";
 import { runCommand } from "../../agent/commands/command-line.ts";
 import { runCommandLine } from "../../controller/commands/command-line.ts";
@@ -40,4 +42,14 @@ test("logs takes -f for --follow, and elsewhere -f FILE takes one file: the sele
     ["fleet", "plan", "-f", "no-such.yaml", "web"],
   ])
     await t.throwsAsync(runCommandLine(words), { code: "INVALID_FILE", message: /does not exist/ });
+});
+
+test("no module of Node's is imported by a call: in a bundle that is experimental, and Node says so on stderr", async (t) => {
+  const root = join(import.meta.dirname, "../..");
+  for (const folder of ["agent", "controller", "shared"])
+    for (const entry of await readdir(join(root, folder), { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile() || !entry.name.endsWith(".ts")) continue;
+      const file = join(entry.parentPath, entry.name);
+      t.false((await readFile(file, "utf8")).includes('import("node:'), file);
+    }
 });
