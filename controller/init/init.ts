@@ -24,7 +24,7 @@ export type InitOptions = Omit<MeetOptions, "identityFiles"> & {
 export async function requireNewFiles(folder: string): Promise<void> {
   for (const name of ["inventory.yaml", "fleet.yaml"])
     if (existsSync(join(folder, name)))
-      throw new NexcageError("REFUSED", `there is a ${name} in this folder already`, {
+      throw new NexcageError("REFUSED", `${name} is in this folder already`, {
         hint: "nexcage inventory check reads it; a new one wants another folder",
       });
 }
