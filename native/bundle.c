@@ -18,12 +18,12 @@ static int refuse(struct failure *failure, const char *field, const char *reason
 }
 
 /* The caller frees `*text`. */
-static int read_config(char **text, struct failure *failure) {
+static int read_config(const char *path, char **text, struct failure *failure) {
   struct stat file;
   ssize_t count = 0, length = 0;
-  int result = 0, fd = open("config.json", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  int result = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0)
-    return fail(failure, errno, "bundle", "config.json: %s", strerror(errno));
+    return fail(failure, errno, "bundle", "%.300s: %s", path, strerror(errno));
   if (fstat(fd, &file) < 0 || !S_ISREG(file.st_mode) || file.st_size > CONFIG_MAX_BYTES) {
     result = fail(failure, EINVAL, "bundle", "config.json: not a file of at most %d bytes", CONFIG_MAX_BYTES);
     goto cleanup;
@@ -112,10 +112,9 @@ static int check_config(runtime_spec_schema_config_schema *config, struct failur
     return refuse(failure, "root.path", "is missing");
   if (config->process == NULL || config->process->args_len == 0)
     return refuse(failure, "process.args", "is missing or empty");
-  if (config->linux == NULL || config->linux->cgroups_path == NULL || config->linux->cgroups_path[0] == '\0')
-    return refuse(failure, "linux.cgroupsPath",
-                  "is missing; the cgroup would be /ID, shared with every other container of this id");
-  if (strstr(config->linux->cgroups_path, "..") != NULL)
+  if (config->linux == NULL)
+    return refuse(failure, "linux", "is missing");
+  if (config->linux->cgroups_path != NULL && strstr(config->linux->cgroups_path, "..") != NULL)
     return refuse(failure, "linux.cgroupsPath", "must not hold \"..\"");
   for (size_t i = 0; i < config->mounts_len; i++)
     has_dev = has_dev || (config->mounts[i]->destination != NULL && is_dev(config->mounts[i]->destination));
@@ -125,11 +124,12 @@ static int check_config(runtime_spec_schema_config_schema *config, struct failur
   return check_capabilities(config->process, failure);
 }
 
-/* Reads, checks and parses config.json of the current folder, from one reading. Free with libcrun_container_free. */
-int load_bundle(libcrun_container_t **container, struct failure *failure) {
+/* Reads, checks and parses the configuration `path`, from one reading; the bundle is the current folder. Free with
+   libcrun_container_free. */
+int load_bundle(const char *path, libcrun_container_t **container, struct failure *failure) {
   char *text = NULL;
   libcrun_error_t error = NULL;
-  int result = read_config(&text, failure);
+  int result = read_config(path, &text, failure);
   if (result == 0)
     result = check_unknown_fields(text, failure);
   if (result == 0) {

@@ -1,4 +1,4 @@
-/* Making a container: checks, overlay, libcrun, and the monitor that stays. */
+/* Making a container: checks, overlay, libcrun, and the monitor that stays; and another monitor for one that is there. */
 #define _GNU_SOURCE
 #include "forker.h"
 #include "inherit.h"
@@ -63,12 +63,23 @@ static int call_libcrun(struct create *create, libcrun_container_t *container, s
   return answer->failure.result;
 }
 
+/* libcrun's own choice is /ID. */
+static int check_cgroups_path(const runtime_spec_schema_config_schema *config, struct failure *failure) {
+  const char *path = config->linux->cgroups_path;
+  if (path != NULL && path[0] != '\0')
+    return 0;
+  return fail(failure, EINVAL, "refused",
+              "linux.cgroupsPath: is missing; the cgroup would be /ID, shared with every other container of this id");
+}
+
 /* With the current folder in the bundle, as libcrun resolves `root.path` from there. */
 static int create_in_bundle(struct create *create, struct answer *answer) {
   libcrun_container_t *container = NULL;
   struct failure *failure = &answer->failure;
   struct overlay overlay = {create->call->lower, create->call->upper, create->call->work_folder};
-  int result = load_bundle(&container, failure);
+  int result = load_bundle("config.json", &container, failure);
+  if (result == 0)
+    result = check_cgroups_path(container->container_def, failure);
   if (result == 0 && create->call->lower[0] != '\0') {
     result = leave_host_mounts(&create->host_namespace, failure);
     if (result == 0 && chdir(create->call->bundle) < 0) /* into the new namespace's copy of it */
@@ -154,5 +165,15 @@ int run_create(const struct call *call, struct answer *answer) {
     return result;
   answer_and_stay(answer);
   become_monitor(&create.watch, "run", answer->pid);
+  _exit(127);
+}
+
+int run_attach(const struct call *call, struct answer *answer) {
+  struct watch watch = watch_of(call);
+  if (open_watch(&watch, false, &answer->failure) < 0)
+    return answer->failure.result;
+  null_stdio(-1, -1);
+  answer_and_stay(answer);
+  become_monitor(&watch, "attach", call->pid);
   _exit(127);
 }

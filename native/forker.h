@@ -26,7 +26,7 @@ void answer_and_stay(struct answer *answer);
 struct watch watch_of(const struct call *call);
 
 /* bundle.c */
-int load_bundle(libcrun_container_t **container, struct failure *failure);
+int load_bundle(const char *path, libcrun_container_t **container, struct failure *failure);
 int check_capabilities(const runtime_spec_schema_config_schema_process *process, struct failure *failure);
 int check_dev(const char *rootfs, struct failure *failure);
 

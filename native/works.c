@@ -2,7 +2,6 @@
    process in it process.c. */
 #define _GNU_SOURCE
 #include "forker.h"
-#include "inherit.h"
 
 #include <errno.h>
 #include <ocispec/json_common.h>
@@ -96,14 +95,4 @@ int run_try_overlay(const struct call *call, struct answer *answer) {
   int result = try_overlay(call->folder, &is_possible, &answer->failure);
   answer->pid = is_possible;
   return result;
-}
-
-int run_attach(const struct call *call, struct answer *answer) {
-  struct watch watch = watch_of(call);
-  if (open_watch(&watch, false, &answer->failure) < 0)
-    return answer->failure.result;
-  null_stdio(-1, -1);
-  answer_and_stay(answer);
-  become_monitor(&watch, "attach", call->pid);
-  _exit(127);
 }

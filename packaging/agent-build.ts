@@ -26,6 +26,7 @@ export const agentFiles = [
   "lib/nexcage/nexcage-agent.js",
   "lib/nexcage/nexcage-forker",
   "lib/nexcage/nexcage-monitor",
+  "lib/nexcage/nexcage-oci",
   "lib/nexcage/nexcage-shim",
 ] as const;
 export const nodeFile = "lib/nexcage/node";

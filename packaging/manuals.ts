@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { table as agentTable } from "../agent/commands/table.ts";
 import { table as controllerTable } from "../controller/commands/table.ts";
-import { type Command, type Option, type Program, readProgram } from "../shared/command-table.ts";
+import { type Command, type Option, optionsOf, type Program, readProgram } from "../shared/command-table.ts";
 import { completionScript } from "../shared/completion/completion.ts";
 import { type Shell, shells } from "../shared/completion/shells.ts";
 import { version } from "../shared/version.ts";
@@ -81,7 +81,7 @@ function controllerPages(program: Program, date: string): [name: string, page: s
       pageOf(command.path, decapitalize(command.describe), [
         { title: "SYNOPSIS", lines: [synopsis([name, ...command.path].join(" "), usage(command))] },
         { title: "DESCRIPTION", lines: description(command) },
-        { title: "OPTIONS", lines: optionItems([...command.options, ...program.commonOptions]) },
+        { title: "OPTIONS", lines: optionItems(optionsOf(command, program)) },
         exitStatus(program, command),
         seeAlso([name, ...(command.path.length > 1 ? [`${name}-${command.path[0]}`] : [])]),
       ]),

@@ -93,6 +93,12 @@ export function readProgram({ name, about, exitStatuses, names, ...table }: Tabl
   };
 }
 
+/** All that a command takes: of a common option that it has its own meaning for, only that. */
+export function optionsOf(command: Command, { commonOptions }: Pick<Program, "commonOptions">): Option[] {
+  const own = new Set(command.options.map(({ flags }) => flags[0]));
+  return [...command.options, ...commonOptions.filter(({ flags }) => !own.has(flags[0]))];
+}
+
 /** `group` is the word before theirs. */
 function readCommands(modules: readonly Module[], group?: string): Command[] {
   return modules.flatMap(({ command, describe, builder }) => {

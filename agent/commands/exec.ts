@@ -3,13 +3,14 @@ import { NexcageError } from "../../shared/errors.ts";
 import { parseContainerId, quoteForMessage } from "../../shared/ids.ts";
 import type { ExecSession } from "../backends/backend.ts";
 import { command } from "./command.ts";
+import { refuseOciOptions, withOciProcess } from "./oci-options.ts";
 import { openAgent } from "./open.ts";
 
 export const exec = command({
   command: "exec <id>",
   describe: "Run a command in a running container: exec ID -- COMMAND ARGUMENT…",
   builder: (yargs) =>
-    yargs
+    withOciProcess(yargs)
       .positional("id", {
         type: "string",
         demandOption: true,
@@ -27,7 +28,7 @@ export const exec = command({
       })
       .option("user", { alias: "u", type: "string", requiresArg: true, describe: "user or uid, with :group" })
       .option("workdir", {
-        alias: "w",
+        alias: ["w", "cwd"],
         type: "string",
         requiresArg: true,
         describe: "folder in the container",
@@ -35,6 +36,7 @@ export const exec = command({
       .epilogue("The exit status is that of the command where it has run.")
       .example("$0 exec web -- cat /etc/hostname", ""),
   async handler({ id, tty, env, user, workdir, ...globals }) {
+    refuseOciOptions(globals, "exec");
     const containerId = parseContainerId(id);
     const words = commandWords(globals);
     await using opened = await openAgent(globals);

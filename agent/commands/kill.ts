@@ -1,11 +1,12 @@
 import { change, command } from "./command.ts";
 import { idOf, withId } from "./container-id.ts";
+import { refuseOciOptions, withRegex } from "./oci-options.ts";
 
 export const kill = command({
   command: "kill [id] [signal]",
   describe: "Send a signal to a container's init process",
   builder: (yargs) =>
-    withId(yargs)
+    withRegex(withId(yargs))
       .positional("signal", { type: "string", describe: "name or number" })
       .option("signal", {
         alias: "s",
@@ -21,6 +22,7 @@ export const kill = command({
         describe: "to every process of the container",
       }),
   async handler({ id, name, signal, all, ...globals }) {
+    refuseOciOptions(globals, "kill");
     // With --name the first word is the signal.
     const words = name === undefined ? { id, signal } : { id: undefined, signal: signal ?? id };
     const containerId = idOf({ id: words.id, name }, "kill");

@@ -10,12 +10,19 @@ type Route = { id: ContainerId; runtime: string | null; why: string };
 export const route = command({
   command: "route [id]",
   describe: "Print which runtime a container has, or would get by its name, and why",
-  builder: (yargs) => withId(yargs),
-  async handler({ id, name, ...globals }) {
+  builder: (yargs) =>
+    withId(yargs).option("quiet", {
+      alias: "q",
+      type: "boolean",
+      default: false,
+      describe: "the runtime's name alone; crun where any would do",
+    }),
+  async handler({ id, name, quiet, ...globals }) {
     const containerId = idOf({ id, name }, "route");
     await using opened = await openAgent(globals);
     const found = (await existing(containerId, opened)) ?? wanted(containerId, opened.config);
-    if (globals.output === "json") printJson(found);
+    if (quiet) print(found.runtime ?? "crun");
+    else if (globals.output === "json") printJson(found);
     else print(`${found.runtime ?? "any"}: ${found.why}`);
   },
 });

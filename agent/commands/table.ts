@@ -6,12 +6,14 @@ import { completionOf } from "./completion.ts";
 import { create } from "./create.ts";
 import { deleteCommand } from "./delete.ts";
 import { doctor } from "./doctor.ts";
+import { events } from "./events.ts";
 import { exec } from "./exec.ts";
 import { features } from "./features.ts";
 import { kill } from "./kill.ts";
 import { list } from "./list.ts";
 import { logs } from "./logs.ts";
 import { metrics } from "./metrics.ts";
+import { ociCommonOptions } from "./oci-options.ts";
 import { pause } from "./pause.ts";
 import { ps } from "./ps.ts";
 import { exitStatuses } from "./report-error.ts";
@@ -20,9 +22,11 @@ import { resume } from "./resume.ts";
 import { route } from "./route.ts";
 import { run } from "./run.ts";
 import { serve } from "./serve.ts";
+import { spec } from "./spec.ts";
 import { start } from "./start.ts";
 import { state } from "./state.ts";
 import { stop } from "./stop.ts";
+import { update } from "./update.ts";
 import { versionCommand } from "./version.ts";
 
 /** What the command line, the manual, completion and the reference know of the program. */
@@ -42,9 +46,12 @@ export const table = {
     restart,
     pause,
     resume,
+    update,
     deleteCommand,
     exec,
+    events,
     logs,
+    spec,
     route,
     features,
     doctor,
@@ -79,10 +86,11 @@ export const table = {
       choices: ["text", "json"] as const,
       describe: "how results are printed",
     },
+    ...ociCommonOptions,
   },
   bareOptions: {
-    help: { type: "boolean", describe: "show help" },
-    version: { type: "boolean", describe: "print the version" },
+    help: { alias: ["h"], type: "boolean", describe: "show help" },
+    version: { alias: ["v", "V"], type: "boolean", describe: "print the version" },
   },
   exitStatuses,
   names: { from: "records", variable: "NEXCAGE_LIB_DIR", folder: agentPaths({}).lib },

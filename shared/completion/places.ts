@@ -1,4 +1,4 @@
-import type { Command, Completes, Option, Program } from "../command-table.ts";
+import { type Command, type Completes, type Option, optionsOf, type Program } from "../command-table.ts";
 
 /** What `complete` is asked for, by what stands in a place. */
 export const asked = {
@@ -49,7 +49,7 @@ export function placesOf({ groups, commands, commonOptions, bareOptions }: Progr
       path: command.path,
       next: [],
       command,
-      options: [...command.options, ...commonOptions],
+      options: optionsOf(command, { commonOptions }),
     })),
   ];
 }

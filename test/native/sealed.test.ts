@@ -143,18 +143,19 @@ hostTest(
         mkdirSync(join(place, lib), { recursive: true });
         copyFileSync(join(host.nativeDirectory, "nexcage-agent"), join(place, bin, "nexcage-agent"));
         chmodSync(join(place, bin, "nexcage-agent"), 0o755);
+        copyFileSync(join(host.nativeDirectory, "nexcage-oci"), join(place, lib, "nexcage-oci"));
         copyFileSync(process.execPath, join(place, lib, "node"));
         writeFileSync(join(place, lib, "nexcage-agent.cjs"), script);
-        const { stdout, stderr } = run(join(place, bin, "nexcage-agent"), "state", "a b");
+        const { stdout, stderr } = run(join(place, bin, "nexcage-agent"), "logs", "a b");
         t.is(stderr.toString(), "");
-        t.deepEqual(JSON.parse(stdout.toString()), ["/", ["state", "a b"], { KEPT: "yes" }]);
+        t.deepEqual(JSON.parse(stdout.toString()), ["/", ["logs", "a b"], { KEPT: "yes" }]);
         symlinkSync(join(place, bin, "nexcage-agent"), join(place, `link-${bin.slice(0, 3)}`));
         t.is(run(join(place, `link-${bin.slice(0, 3)}`)).status, 0);
       }
       rmSync(join(place, "dist/lib"), { recursive: true });
       const { status, stderr } = run(join(place, "dist/nexcage-agent"));
       t.is(status, 127);
-      t.regex(stderr.toString(), /cannot run .*lib\/nexcage\/node: No such file/);
+      t.regex(stderr.toString(), /cannot run .*lib\/nexcage\/nexcage-oci: No such file/);
     } finally {
       rmSync(place, { recursive: true });
     }

@@ -4,7 +4,7 @@ import test from "ava";
 import { execa } from "execa";
 import { table as agentTable } from "../../agent/commands/table.ts";
 import { table as controllerTable } from "../../controller/commands/table.ts";
-import { readProgram } from "../../shared/command-table.ts";
+import { optionsOf, readProgram } from "../../shared/command-table.ts";
 import { dist } from "../dist.ts";
 import { isInstalled } from "./shells.ts";
 
@@ -46,10 +46,11 @@ for (const [reader, words] of [
 
 for (const program of [controller, agent])
   test(`what ${program.name} --help lists of each command is what manual, completion and reference have`, async (t) => {
-    for (const { path, options, operands } of program.commands) {
+    for (const command of program.commands) {
+      const { path, operands } = command;
       const { stdout } = await execa(join(dist, program.name), [...path, "--help"]);
       const helped = [...stdout.matchAll(/^ +(?:-\w, )*(--[\w-]+)/gm)].map(([, flag = ""]) => flag);
-      const known = [...options, ...program.commonOptions].flatMap(({ flags }) => flags.slice(0, 1));
+      const known = optionsOf(command, program).flatMap(({ flags }) => flags.slice(0, 1));
       // The help shows --version with each of the agent's, and no --signal where a word of kill says the same.
       const apart = [
         ...program.bareOptions.flatMap(({ flags }) => flags),

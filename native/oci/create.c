@@ -1,0 +1,160 @@
+/* create and run: a container of a bundle, with the caller's own stdin, stdout and stderr. */
+#define _GNU_SOURCE
+#include "../forker.h"
+#include "oci.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* FNV-1a: two agents with two roots, and one id, do not share a cgroup. */
+static uint64_t hash(const char *text) {
+  uint64_t result = 14695981039346656037u;
+  for (; *text != '\0'; text++)
+    result = (result ^ (unsigned char)*text) * 1099511628211u;
+  return result;
+}
+
+static int set_cgroups_path(const struct call_line *call, runtime_spec_schema_config_schema *config,
+                            struct failure *failure) {
+  char *path = NULL;
+  bool is_standard = strcmp(call->run, "/run/nexcage") == 0;
+  if (config->linux->cgroups_path != NULL && config->linux->cgroups_path[0] != '\0')
+    return 0;
+  if ((is_standard ? asprintf(&path, "/nexcage-oci/%s", call->id)
+                   : asprintf(&path, "/nexcage-oci-%016llx/%s", (unsigned long long)hash(call->run), call->id)) < 0)
+    return fail(failure, ENOMEM, "failed", "out of memory");
+  free(config->linux->cgroups_path);
+  config->linux->cgroups_path = path;
+  return 0;
+}
+
+static int set_cgroup_manager(const struct line *line, struct libcrun_context_s *context, struct failure *failure) {
+  const char *manager = value_of(line, "cgroup-manager");
+  context->force_no_cgroup = manager != NULL && strcmp(manager, "disabled") == 0;
+  if (is_given(line, "systemd-cgroup") || (manager != NULL && strcmp(manager, "systemd") == 0))
+    return fail(failure, EINVAL, "refused",
+                "%s is not built in: the cgroups are written directly; podman: cgroup_manager = \"cgroupfs\" in "
+                "containers.conf, containerd: SystemdCgroup = false",
+                manager == NULL ? "--systemd-cgroup" : "--cgroup-manager systemd");
+  if (manager != NULL && !context->force_no_cgroup && strcmp(manager, "cgroupfs") != 0)
+    return fail(failure, EINVAL, "refused", "--cgroup-manager: \"%.40s\" is neither cgroupfs nor disabled", manager);
+  return 0;
+}
+
+/* Descriptors from 3 on that the container gets: those that are named, or those of a socket-activated caller. */
+static int set_descriptors(const struct line *line, struct libcrun_context_s *context, struct failure *failure) {
+  const char *wanted = value_of(line, "preserve-fds"), *listen = getenv("LISTEN_FDS");
+  char *end = "";
+  if (wanted != NULL)
+    context->preserve_fds = (int)strtol(wanted, &end, 10);
+  if (*end != '\0' || context->preserve_fds < 0 || context->preserve_fds > 4096)
+    return fail(failure, EINVAL, "refused", "--preserve-fds: \"%.40s\" is not a number of descriptors", wanted);
+  if (listen != NULL)
+    context->listen_fds = atoi(listen);
+  if (context->listen_fds > 0)
+    context->preserve_fds += context->listen_fds;
+  return 0;
+}
+
+static int set_context(const struct call_line *call, struct libcrun_context_s *context, struct failure *failure) {
+  const struct line *line = &call->line;
+  const char *rootless = value_of(line, "rootless"), *notify = getenv("NOTIFY_SOCKET");
+  *context = context_of(call);
+  context->console_socket = value_of(line, "console-socket");
+  context->pid_file = value_of(line, "pid-file");
+  context->no_pivot = is_given(line, "no-pivot");
+  context->no_new_keyring = is_given(line, "no-new-keyring");
+  context->detach = is_given(line, "detach");
+  context->notify_socket = notify != NULL && notify[0] != '\0' ? notify : NULL;
+  if (rootless != NULL && strcmp(rootless, "true") == 0 && geteuid() == 0)
+    return fail(failure, EINVAL, "refused", "--rootless true: root's own containers are not rootless");
+  if (set_cgroup_manager(line, context, failure) < 0)
+    return failure->result;
+  return set_descriptors(line, context, failure);
+}
+
+/* Where it does not begin with a slash a path is the caller's, before the bundle becomes the current folder. */
+static int make_absolute(const char **path, char *space, struct failure *failure) {
+  char here[PATH_MAX];
+  if (*path == NULL || (*path)[0] == '/')
+    return 0;
+  if (getcwd(here, sizeof here) == NULL)
+    return fail(failure, errno, "failed", "the current folder: %s", strerror(errno));
+  if (snprintf(space, PATH_MAX, "%s/%s", here, *path) >= PATH_MAX)
+    return fail(failure, ENAMETOOLONG, "refused", "%.300s: too long a path", *path);
+  *path = space;
+  return 0;
+}
+
+/* What libcrun leaves when it fails before there is a process: not what another create has of this id. */
+static void clean(const struct call_line *call, const runtime_spec_schema_config_schema *config,
+                  const struct failure *failure) {
+  libcrun_error_t error = NULL;
+  if (strcmp(failure->kind, "exists") == 0)
+    return;
+  remove_cgroup(config->linux->cgroups_path, false);
+  libcrun_container_delete_status(call->root, call->id, &error);
+  libcrun_error_release(&error);
+}
+
+static bool is_taken(libcrun_error_t error) {
+  return error != NULL && (strstr(error->msg, "already exists") != NULL || strstr(error->msg, "cannot create state") != NULL);
+}
+
+static int make(const struct call_line *call, struct libcrun_context_s *context, libcrun_container_t *container,
+                bool runs, struct failure *failure) {
+  libcrun_error_t error = NULL;
+  int result = runs ? libcrun_container_run(context, container, is_given(&call->line, "keep") ? LIBCRUN_RUN_OPTIONS_KEEP : 0, &error)
+                    : libcrun_container_create(context, container, 0, &error);
+  if (result >= 0)
+    return runs && !context->detach ? result : 0;
+  bool taken = is_taken(error);
+  fail_crun(failure, &error);
+  if (failure->message[0] == '\0')
+    fail(failure, EPROTO, "failed", "%s: libcrun gave no reason", call->line.word);
+  if (taken)
+    fail(failure, EEXIST, "exists", "container %s already exists", call->id);
+  clean(call, container->container_def, failure);
+  return failure->result;
+}
+
+static int create(const struct call_line *call, bool runs, struct failure *failure) {
+  struct libcrun_context_s context;
+  libcrun_container_t *container = NULL;
+  enum container_status status;
+  char paths[4][PATH_MAX], bundle[PATH_MAX];
+  const char *config = bundle_config_of(&call->line), *given = value_of(&call->line, "bundle");
+  if (look(call->root, call->id, &status, failure) < 0)
+    return failure->result;
+  if (status != MISSING)
+    return fail(failure, EEXIST, "exists", "container %s already exists", call->id);
+  if (set_context(call, &context, failure) < 0 || make_absolute(&context.console_socket, paths[0], failure) < 0 ||
+      make_absolute(&context.pid_file, paths[1], failure) < 0 || make_absolute(&config, paths[2], failure) < 0)
+    return failure->result;
+  if (given != NULL && chdir(given) < 0)
+    return fail(failure, errno, "bundle", "the bundle %.300s: %s", given, strerror(errno));
+  if (getcwd(bundle, sizeof bundle) == NULL)
+    return fail(failure, errno, "bundle", "the bundle: %s", strerror(errno));
+  context.bundle = bundle;
+  int result = load_bundle(config == NULL ? "config.json" : config, &container, failure);
+  if (result == 0)
+    result = set_cgroups_path(call, container->container_def, failure);
+  if (result == 0)
+    result = check_dev(container->container_def->root->path, failure);
+  if (result == 0)
+    result = make(call, &context, container, runs, failure);
+  libcrun_container_free(container);
+  return result;
+}
+
+int oci_create(const struct call_line *call, struct failure *failure) {
+  return create(call, false, failure);
+}
+
+int oci_run(const struct call_line *call, struct failure *failure) {
+  return create(call, true, failure);
+}

@@ -1,0 +1,58 @@
+/* What the files of nexcage-oci share. */
+#ifndef OCI_H
+#define OCI_H
+
+#include "../internal.h"
+#include "line.h"
+
+#include <limits.h>
+
+/* One command of the command line. */
+struct call_line {
+  struct line line;
+  const char *id;                      /* NULL for none */
+  char run[PATH_MAX], lib[PATH_MAX];   /* the agent's folders (agent/paths.ts) */
+  char root[PATH_MAX];                 /* libcrun's state in it */
+};
+
+/* door.c */
+enum door { HERE, TYPESCRIPT, TYPESCRIPT_ROUTES };
+/* Fills in the folders and the id. */
+int find_folders(struct call_line *call, struct failure *failure);
+enum door door_of(const struct call_line *call);
+
+/* node.c: the rest of the agent. */
+void __attribute__((noreturn)) become_agent(const char *name, const char *library, const struct line *line, char **arguments);
+bool routes_to_crun(const char *name, const char *library, const struct call_line *call, struct failure *failure);
+
+/* report.c */
+int open_report(const struct call_line *call, struct failure *failure);
+/* The one line on stderr and in the log. */
+void report(const struct failure *failure);
+int fail_crun(struct failure *failure, libcrun_error_t *error);
+struct libcrun_context_s context_of(const struct call_line *call);
+
+/* One function a command: an exit status, or negative with the reason in `failure`. */
+int oci_create(const struct call_line *call, struct failure *failure);
+int oci_run(const struct call_line *call, struct failure *failure);
+int oci_start(const struct call_line *call, struct failure *failure);
+int oci_state(const struct call_line *call, struct failure *failure);
+int oci_kill(const struct call_line *call, struct failure *failure);
+int oci_delete(const struct call_line *call, struct failure *failure);
+int oci_exec(const struct call_line *call, struct failure *failure);
+int oci_ps(const struct call_line *call, struct failure *failure);
+int oci_pause(const struct call_line *call, struct failure *failure);
+int oci_resume(const struct call_line *call, struct failure *failure);
+int oci_update(const struct call_line *call, struct failure *failure);
+int oci_spec(const struct call_line *call, struct failure *failure);
+int oci_events(const struct call_line *call, struct failure *failure);
+
+/* user.c */
+int find_user(const char *words, int container_pid, runtime_spec_schema_config_schema_process_user **user,
+              struct failure *failure);
+
+/* each.c: does `act` to the container of the command line, or with --regex to each whose id matches. */
+int for_each(const struct call_line *call, int (*act)(const struct call_line *call, const char *id, struct failure *failure),
+             struct failure *failure);
+
+#endif

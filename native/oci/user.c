@@ -1,0 +1,69 @@
+/* USER[:GROUP] of an exec, by numbers or by the names that the container's own files give them. */
+#define _GNU_SOURCE
+#include "oci.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* No link in the container's files leads out of them. */
+static FILE *open_inside(int pid, const char *path) {
+  struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, .resolve = RESOLVE_IN_ROOT};
+  char root[64];
+  snprintf(root, sizeof root, "/proc/%d/root", pid);
+  int folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int fd = folder < 0 ? -1 : (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
+  if (folder >= 0)
+    close(folder);
+  return fd < 0 ? NULL : fdopen(fd, "r");
+}
+
+/* A line of /etc/passwd or /etc/group: its third field, and its fourth where it has one. */
+static bool find_name(int pid, const char *path, const char *name, unsigned *id, unsigned *group) {
+  char line[4096];
+  bool found = false;
+  FILE *file = open_inside(pid, path);
+  while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+    char *rest = line, *first = strsep(&rest, ":");
+    strsep(&rest, ":");
+    char *number = strsep(&rest, ":"), *next = strsep(&rest, ":\n");
+    found = strcmp(first, name) == 0 && number != NULL && sscanf(number, "%u", id) == 1;
+    if (found && group != NULL && next != NULL)
+      sscanf(next, "%u", group);
+  }
+  if (file != NULL)
+    fclose(file);
+  return found;
+}
+
+static bool is_number(const char *text, unsigned *number) {
+  char *end;
+  unsigned long value = strtoul(text, &end, 10);
+  if (text[0] < '0' || text[0] > '9' || *end != '\0' || value > UINT32_MAX)
+    return false;
+  *number = value;
+  return true;
+}
+
+int find_user(const char *words, int container_pid, runtime_spec_schema_config_schema_process_user **user,
+              struct failure *failure) {
+  char name[256];
+  unsigned uid = 0, gid = 0;
+  const char *colon = strchr(words, ':');
+  snprintf(name, sizeof name, "%.*s", (int)strcspn(words, ":"), words);
+  if (!is_number(name, &uid) && !find_name(container_pid, "etc/passwd", name, &uid, &gid))
+    return fail(failure, EINVAL, "refused", "--user: the container has no user \"%.40s\"", name);
+  if (colon != NULL && !is_number(colon + 1, &gid) && !find_name(container_pid, "etc/group", colon + 1, &gid, NULL))
+    return fail(failure, EINVAL, "refused", "--user: the container has no group \"%.40s\"", colon + 1);
+  *user = calloc(1, sizeof **user);
+  if (*user == NULL)
+    return fail(failure, ENOMEM, "failed", "out of memory");
+  (*user)->uid = uid;
+  (*user)->gid = gid;
+  return 0;
+}
