@@ -26,12 +26,23 @@ export function observedOf(record: ContainerRecord, live: Live | undefined, bund
   };
 }
 
-/** A container that a backend has and that has no record, such as one that is just being made. Pure. */
+/** A container that a backend has and that has no record: an OCI client's, or one that is just being made. Pure. */
 export function foreignOf(id: ContainerId, backend: BackendName, live: Live): Observed {
+  const { client, status, pid } = live;
+  const isAnnotated = client !== undefined && Object.keys(client.annotations).length > 0;
   return {
     id,
     backend,
-    state: { ociVersion, id, status: live.status, pid: live.pid, bundle: "/" },
+    state: {
+      ociVersion,
+      id,
+      status,
+      pid,
+      bundle: client?.bundle ?? "/",
+      ...(isAnnotated && { annotations: client.annotations }),
+    },
+    ...(client !== undefined && { client: client.name }),
+    ...(client?.createdAt !== undefined && { createdAt: client.createdAt }),
     ...(live.exit !== undefined && { exit: live.exit }),
     ...(live.monitor !== undefined && { monitor: live.monitor }),
   };

@@ -239,7 +239,11 @@ export async function openRuntime(dependencies: RuntimeDependencies, { signal }:
       return await backend.exec(id, request, options);
     },
     async *logs(id, request, options) {
-      const { backend } = await inspector.require(id);
+      const { backend, client } = await inspector.require(id);
+      if (client !== undefined)
+        throw new NexcageError("REFUSED", `container ${id} is ${client}'s, and its output is not kept here`, {
+          hint: "it went to who made it, such as podman logs",
+        });
       yield* requireBackend(backends, backend).logs(id, request, options);
     },
 

@@ -24,6 +24,8 @@ export const Observed = z.object({
   state: OciState,
   /** The fleet that owns it; none for what was made by hand. */
   fleet: z.string().optional(),
+  /** The OCI client whose it is, such as podman, or the user's name who made it by hand as one. */
+  client: z.string().optional(),
   /** What it was made from; none for what we did not make. */
   spec: ContainerSpec.optional(),
   digest: Digest.optional(),
@@ -102,6 +104,8 @@ export const Features = Hello.extend({
       version: z.string().optional(),
       /** Why it is not available. */
       reason: z.string().optional(),
+      /** `features` of the runtime specification, where it is an OCI runtime that tells them. */
+      oci: z.record(z.string(), z.unknown()).optional(),
     }),
   ),
 });

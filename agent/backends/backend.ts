@@ -26,6 +26,17 @@ export type Live = {
   drift?: ((spec: ContainerSpec) => Drift[]) | undefined;
   /** What so is known of one that has come from another host. */
   kept?: Kept | undefined;
+  /** Whose it is, and by its own files what, where an OCI client made it. */
+  client?: Client | undefined;
+};
+
+/** An OCI client's container. `name` is the client's, or the user's who made it by hand. */
+export type Client = {
+  name: string;
+  bundle: string;
+  annotations: Readonly<Record<string, string>>;
+  /** ISO 8601 */
+  createdAt?: string;
 };
 
 /** Whose a container is and what it was made from, where its backend keeps that beside it. */

@@ -19,15 +19,15 @@ export const list = command({
     const containers = await opened.runtime.list(opened);
     if (quiet) for (const { id } of containers) print(id);
     else if (format === "json" || globals.output === "json") printJson(containers.map(entryOf));
-    else printTable(["ID", "PID", "STATUS", "BUNDLE", "CREATED", "FLEET"], containers.map(rowOf));
+    else printTable(["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"], containers.map(rowOf));
   },
 });
 
 /** What crun and runc list of a container, and what we know beside it. */
-function entryOf({ state, createdAt, fleet }: Observed) {
-  return { ...state, created: createdAt, owner: "root", fleet };
+function entryOf({ state, createdAt, fleet, client }: Observed) {
+  return { ...state, created: createdAt, owner: "root", fleet, client };
 }
 
-function rowOf({ id, state, createdAt, fleet }: Observed): string[] {
-  return [id, String(state.pid), state.status, state.bundle, createdAt ?? "-", fleet ?? "-"];
+function rowOf({ id, state, createdAt, fleet, client }: Observed): string[] {
+  return [id, String(state.pid), state.status, state.bundle, createdAt ?? "-", fleet ?? client ?? "-"];
 }

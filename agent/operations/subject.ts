@@ -31,11 +31,12 @@ export async function requireSubject(
 
 /** @throws {NexcageError} `CONTAINER_NOT_OWNED` */
 export function requireOwner(
-  found: { id: ContainerId; fleet?: string | undefined },
+  found: { id: ContainerId; fleet?: string | undefined; client?: string | undefined },
   fleet: string | undefined,
 ): void {
   if (fleet === undefined || found.fleet === fleet) return;
-  const owner = found.fleet === undefined ? "was made by hand" : `belongs to fleet ${found.fleet}`;
+  const maker = found.client === undefined ? "was made by hand" : `is ${found.client}'s`;
+  const owner = found.fleet === undefined ? maker : `belongs to fleet ${found.fleet}`;
   throw new NexcageError("CONTAINER_NOT_OWNED", `container ${found.id} ${owner}, not to fleet ${fleet}`, {
     hint: "give this fleet's container another name, or delete the other one",
     details: { id: found.id, owner: found.fleet },

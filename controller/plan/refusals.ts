@@ -12,7 +12,8 @@ export function refusalOfId(
   { fleet }: { fleet: string },
 ): Refused | undefined {
   if (there === undefined || there.fleet === fleet) return undefined;
-  const owner = there.fleet === undefined ? "belongs to no fleet" : `belongs to fleet "${there.fleet}"`;
+  const maker = there.client === undefined ? "belongs to no fleet" : `is ${there.client}'s`;
+  const owner = there.fleet === undefined ? maker : `belongs to fleet "${there.fleet}"`;
   return { kind: "taken", id, host, reason: `what is there ${owner}`, place };
 }
 

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import * as z from "zod";
 import { readText } from "../../state/files.ts";
-import { parseFile } from "../oci/look.ts";
+import { parseFile } from "../oci/json-file.ts";
 import type { OciRuntimeKind } from "../oci/oci-runtime.ts";
 
 /** `<root>/<id>/status`, as libcrun 1.21 writes it when the container is made. */

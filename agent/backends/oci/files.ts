@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { hasCode } from "../../../shared/errors.ts";
 import type { Paths } from "../../paths.ts";
-import type { Place } from "./look.ts";
+import type { Place } from "./oci-runtime.ts";
 
 /*
  * What a container has on disk: its bundle (config.json, its own layer or copy of the image), how it

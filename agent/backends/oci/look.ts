@@ -1,22 +1,20 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type * as z from "zod";
 import type { Exit } from "../../../shared/container.ts";
 import { ContainerId } from "../../../shared/ids.ts";
 import type { Paths } from "../../paths.ts";
 import { readNames, readText } from "../../state/files.ts";
 import { findProcess, type ProcessStat, readProcess } from "../../state/process.ts";
 import type { Live } from "../backend.ts";
+import { clientOf, isClients } from "./client.ts";
 import { ExitRecord } from "./exit-record.ts";
-import type { Init, OciRuntimeKind } from "./oci-runtime.ts";
+import { parseFile } from "./json-file.ts";
+import type { Init, Place } from "./oci-runtime.ts";
 
 /*
  * What a container is doing, from the files of its runtime, our monitor and the kernel, without asking the runtime:
  * libcrun's own call takes 0.3 ms and a sealed process that has loaded it, runc's a process.
  */
-
-/** One runtime's containers. */
-export type Place = { kind: OciRuntimeKind; paths: Paths };
 
 /** The parent of a container's init, cut at 15 bytes as the kernel has it. */
 export const monitorName = "nexcage-monitor";
@@ -32,14 +30,24 @@ export function lookAt(id: ContainerId, place: Place): Live | undefined {
     const ending = readEnding(id, paths, undefined);
     return ending === undefined ? undefined : { status: "stopped", pid: 0, ...ending };
   }
+  if (isClients(id, place)) return { ...lookAtInit(folder, init), client: clientOf(id, place) };
   const living = findProcess(init.pid, init.startTicks);
   if (living === undefined) return { status: "stopped", pid: 0, ...endOf(id, init, place) };
-  const status = existsSync(join(folder, "exec.fifo"))
-    ? "created"
-    : isFrozen(init.cgroup)
-      ? "paused"
-      : "running";
+  const status = statusOf(folder, init);
   return { status, pid: living.pid, ...watchOf(id, status, living, place) };
+}
+
+/** One that has no monitor: how it ended nobody here knows. */
+function lookAtInit(folder: string, init: Init): Pick<Live, "status" | "pid"> {
+  const living = findProcess(init.pid, init.startTicks);
+  if (living === undefined) return { status: "stopped", pid: 0 };
+  return { status: statusOf(folder, init), pid: living.pid };
+}
+
+/** Of one whose init lives. */
+function statusOf(folder: string, init: Init): "created" | "paused" | "running" {
+  if (existsSync(join(folder, "exec.fifo"))) return "created";
+  return isFrozen(init.cgroup) ? "paused" : "running";
 }
 
 /** Those that the runtime has a state of. */
@@ -95,16 +103,6 @@ function readEnding(
     finishedAt,
   };
   return lost === true ? { exit, monitor: "lost" } : { exit };
-}
-
-/** Files that others write whole; what is no such file is none. */
-export function parseFile<S extends z.ZodType>(schema: S, text: string | undefined): z.infer<S> | undefined {
-  if (text === undefined) return undefined;
-  try {
-    return schema.safeParse(JSON.parse(text)).data;
-  } catch {
-    return undefined;
-  }
 }
 
 /** `freezer.state` of cgroup v1, `cgroup.freeze` of v2. */

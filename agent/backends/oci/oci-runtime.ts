@@ -1,3 +1,4 @@
+import type { Paths } from "../../paths.ts";
 import type { ExecSession } from "./exec-session.ts";
 
 /** One container of a runtime's: `root` is the folder of the runtime's state, absolute. */
@@ -36,6 +37,8 @@ export type TerminalSize = { rows: number; columns: number };
 export type OciRuntime = {
   /** Such as `1.21`. */
   version: string;
+  /** `features` of the runtime specification, features.md. */
+  features?(): Promise<Record<string, unknown>>;
   /**
    * @throws {NexcageError} `CONTAINER_EXISTS`, `BUNDLE_INVALID`, `SPEC_REFUSED` (the message names the
    * field), `DISK_FULL`, `TIMED_OUT`, `RUNTIME_FAILED`; then nothing of it is left
@@ -80,3 +83,6 @@ export type OciRuntimeKind = {
   /** Loads it at its first use. @throws {NexcageError} `BACKEND_UNAVAILABLE` with the reason */
   load(): Promise<OciRuntime>;
 };
+
+/** One runtime's containers. */
+export type Place = { kind: OciRuntimeKind; paths: Paths };

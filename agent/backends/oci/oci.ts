@@ -24,8 +24,8 @@ import type { OciConfig } from "./config.ts";
 import { execIn } from "./exec.ts";
 import { bringBack, dropAside, forgetEnd, makeFolders, putAside, removeFiles } from "./files.ts";
 import { resourcesUpdate } from "./limits.ts";
-import { containerIds, lookAt, monitorName, type Place, watcherOf } from "./look.ts";
-import type { ContainerRef, Monitored, OciRuntime, OciRuntimeKind } from "./oci-runtime.ts";
+import { containerIds, lookAt, monitorName, watcherOf } from "./look.ts";
+import type { ContainerRef, Monitored, OciRuntime, OciRuntimeKind, Place } from "./oci-runtime.ts";
 import { accountsReader, configOf, overlayTrial, provision } from "./provision.ts";
 
 export type OciOptions = {
@@ -66,8 +66,14 @@ export class OciBackend implements Backend {
 
   async features(): Promise<Features["backends"][number]> {
     try {
-      const { version } = await this.#runtime();
-      return { name: this.name, available: true, version };
+      const runtime = await this.#runtime();
+      const oci = await runtime.features?.();
+      return {
+        name: this.name,
+        available: true,
+        version: runtime.version,
+        ...(oci !== undefined && { oci }),
+      };
     } catch (error) {
       const { code, message } = asNexcageError(error);
       if (code !== "BACKEND_UNAVAILABLE") throw error;

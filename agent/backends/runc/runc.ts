@@ -5,7 +5,7 @@ import { asNexcageError, type ErrorCode, NexcageError } from "../../../shared/er
 import type { Log } from "../../log.ts";
 import { signalNumber } from "../../signals.ts";
 import { readNames, readText } from "../../state/files.ts";
-import { parseFile } from "../oci/look.ts";
+import { parseFile } from "../oci/json-file.ts";
 import type { ContainerRef, OciRuntime, OciRuntimeKind } from "../oci/oci-runtime.ts";
 import { openShim } from "./shim.ts";
 
