@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "console.h"
 #include "exec.h"
+#include "first-size.h"
 #include "forker.h"
 #include "inherit.h"
 
@@ -11,24 +12,9 @@
 #include <ocispec/json_common.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
-
-/* Of the terminal that this process's call makes. */
-static struct winsize first_size;
-
-/* libcrun sizes an exec's terminal from outside, while the process may have asked for it already. The linker puts
-   this before libcrun's own, which runs in the process that is to be (native/build). */
-int __real_libcrun_set_stdio(char *pty, libcrun_error_t *error);
-int __wrap_libcrun_set_stdio(char *pty, libcrun_error_t *error);
-int __wrap_libcrun_set_stdio(char *pty, libcrun_error_t *error) {
-  int result = __real_libcrun_set_stdio(pty, error);
-  if (result >= 0 && first_size.ws_row > 0)
-    ioctl(0, TIOCSWINSZ, &first_size);
-  return result;
-}
 
 static void set_terminal(const struct call *call, runtime_spec_schema_config_schema_process *process) {
   process->terminal = call->terminal;
@@ -37,7 +23,7 @@ static void set_terminal(const struct call *call, runtime_spec_schema_config_sch
   if (process->console_size != NULL) {
     process->console_size->height = call->rows;
     process->console_size->width = call->columns;
-    first_size = (struct winsize){.ws_row = call->rows, .ws_col = call->columns};
+    set_first_size(call->rows, call->columns);
   }
 }
 

@@ -69,12 +69,37 @@ static int set_context(const struct call_line *call, struct libcrun_context_s *c
   context->no_pivot = is_given(line, "no-pivot");
   context->no_new_keyring = is_given(line, "no-new-keyring");
   context->detach = is_given(line, "detach");
+  notify_of(call);
   context->notify_socket = notify != NULL && notify[0] != '\0' ? notify : NULL;
   if (rootless != NULL && strcmp(rootless, "true") == 0 && geteuid() == 0)
     return fail(failure, EINVAL, "refused", "--rootless true: root's own containers are not rootless");
   if (set_cgroup_manager(line, context, failure) < 0)
     return failure->result;
   return set_descriptors(line, context, failure);
+}
+
+/* A socket-activated program finds what it got by these (sd_listen_fds(3)); in the container it is the first process. */
+static int set_listen_variables(const struct libcrun_context_s *context, runtime_spec_schema_config_schema_process *process,
+                                struct failure *failure) {
+  char count[32];
+  snprintf(count, sizeof count, "LISTEN_FDS=%d", context->listen_fds);
+  const char *const variables[] = {count, "LISTEN_PID=1"};
+  for (size_t i = 0; context->listen_fds > 0 && i < sizeof variables / sizeof *variables; i++) {
+    size_t name = strcspn(variables[i], "=") + 1, at = 0;
+    while (at < process->env_len && strncmp(process->env[at], variables[i], name) != 0)
+      at++;
+    if (at < process->env_len)
+      continue;
+    char **longer = realloc(process->env, (at + 2) * sizeof *longer);
+    if (longer == NULL)
+      return fail(failure, ENOMEM, "failed", "out of memory");
+    process->env = longer;
+    longer[at] = strdup(variables[i]);
+    if (longer[at] == NULL)
+      return fail(failure, ENOMEM, "failed", "out of memory");
+    process->env_len = at + 1;
+  }
+  return 0;
 }
 
 /* Where it does not begin with a slash a path is the caller's, before the bundle becomes the current folder. */
@@ -108,6 +133,8 @@ static bool is_taken(libcrun_error_t error) {
 static int make(const struct call_line *call, struct libcrun_context_s *context, libcrun_container_t *container,
                 bool runs, struct failure *failure) {
   libcrun_error_t error = NULL;
+  if (runs)
+    size_as_caller(context, container->container_def->process);
   int result = runs ? libcrun_container_run(context, container, is_given(&call->line, "keep") ? LIBCRUN_RUN_OPTIONS_KEEP : 0, &error)
                     : libcrun_container_create(context, container, 0, &error);
   if (result >= 0)
@@ -143,6 +170,8 @@ static int create(const struct call_line *call, bool runs, struct failure *failu
   int result = load_bundle(config == NULL ? "config.json" : config, &container, failure);
   if (result == 0)
     result = set_cgroups_path(call, container->container_def, failure);
+  if (result == 0)
+    result = set_listen_variables(&context, container->container_def->process, failure);
   if (result == 0)
     result = check_dev(container->container_def->root->path, failure);
   if (result == 0)

@@ -2,16 +2,24 @@
 #define _GNU_SOURCE
 #include "oci.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <regex.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+/* Not while it is being made. */
+static bool has_status(DIR *folder, const char *id) {
+  char path[300];
+  snprintf(path, sizeof path, "%s/status", id);
+  return faccessat(dirfd(folder), path, F_OK, 0) == 0;
+}
 
 int for_each(const struct call_line *call,
              int (*act)(const struct call_line *call, const char *id, struct failure *failure), struct failure *failure) {
   regex_t pattern;
-  libcrun_container_list_t *list = NULL;
-  libcrun_error_t error = NULL;
   struct failure first = {0};
   bool all = strcmp(call->line.word, "state") == 0 && is_given(&call->line, "all");
   if (!all && !is_given(&call->line, "regex"))
@@ -25,19 +33,16 @@ int for_each(const struct call_line *call,
     regerror(wrong, &pattern, reason, sizeof reason);
     return fail(failure, EINVAL, "refused", "--regex \"%.100s\": %s", words, reason);
   }
-  if (libcrun_get_containers_list(&list, call->root, &error) < 0) {
-    if (error == NULL || error->status != ENOENT)
-      fail_crun(failure, &error);
-    libcrun_error_release(&error);
-  }
-  for (libcrun_container_list_t *one = list; one != NULL; one = one->next) {
+  DIR *folder = opendir(call->root);
+  struct dirent *entry;
+  while (folder != NULL && (entry = readdir(folder)) != NULL) {
     struct failure own = {0};
-    if (one->name[0] == '.' || regexec(&pattern, one->name, 0, NULL, 0) != 0 || act(call, one->name, &own) >= 0)
-      continue;
-    if (first.result == 0)
+    if (entry->d_name[0] != '.' && regexec(&pattern, entry->d_name, 0, NULL, 0) == 0 && has_status(folder, entry->d_name) &&
+        act(call, entry->d_name, &own) < 0 && first.result == 0)
       first = own;
   }
-  libcrun_free_containers_list(list);
+  if (folder != NULL)
+    closedir(folder);
   regfree(&pattern);
   if (first.result < 0)
     *failure = first;

@@ -230,6 +230,7 @@ int oci_exec(const struct call_line *call, struct failure *failure) {
   if (result == 0) {
     struct libcrun_container_exec_options_s options = {
         .struct_size = sizeof options, .process = process, .cgroup = value_of(&call->line, "cgroup")};
+    size_as_caller(&context, process);
     result = libcrun_container_exec_with_options(&context, call->id, &options, &error);
     if (result < 0)
       result = fail_crun(failure, &error);

@@ -25,6 +25,7 @@ static int start(const struct call_line *line, const char *id, struct failure *f
     return fail(failure, ESRCH, "failed", "cannot start a container that has stopped: %s", id);
   if (status != CREATED)
     return fail(failure, EBUSY, "failed", "cannot start an already running container: %s", id);
+  notify_of(line);
   context.notify_socket = notify != NULL && notify[0] != '\0' ? notify : NULL;
   return libcrun_container_start(&context, id, &error) < 0 ? fail_crun(failure, &error) : 0;
 }

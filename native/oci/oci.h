@@ -47,6 +47,12 @@ int oci_update(const struct call_line *call, struct failure *failure);
 int oci_spec(const struct call_line *call, struct failure *failure);
 int oci_events(const struct call_line *call, struct failure *failure);
 
+/* notify.c: whose readiness is told. */
+void notify_of(const struct call_line *call);
+
+/* terminal.c: a terminal of the process's has the size of the caller's from its first moment on. */
+void size_as_caller(const struct libcrun_context_s *context, const runtime_spec_schema_config_schema_process *process);
+
 /* user.c */
 int find_user(const char *words, int container_pid, runtime_spec_schema_config_schema_process_user **user,
               struct failure *failure);
