@@ -32,12 +32,12 @@ int check_id(const char *id, struct failure *failure) {
               "not a container id: letters, digits and _.+- only, beginning with a letter or digit, at most 128");
 }
 
-/* "SIGTERM", "TERM", "15", "RTMIN+1": the number, or negative. */
+/* "SIGTERM", "TERM", "15", "RTMIN+1": the number, or negative. 0 is sent to nobody, and asks whether somebody is there. */
 int parse_signal(const char *signal, struct failure *failure) {
   const char *name = strncasecmp(signal, "SIG", 3) == 0 ? signal + 3 : signal;
   char *end;
   long number = strtol(signal, &end, 10);
-  if (isdigit((unsigned char)signal[0]) && *end == '\0' && number >= 1 && number <= SIGRTMAX)
+  if (isdigit((unsigned char)signal[0]) && *end == '\0' && number >= 0 && number <= SIGRTMAX)
     return (int)number;
   for (int i = 1; i < SIGSYS + 1; i++)
     if (sigabbrev_np(i) != NULL && strcasecmp(name, sigabbrev_np(i)) == 0)

@@ -18,14 +18,20 @@ static uint64_t hash(const char *text) {
   return result;
 }
 
+char *own_cgroup(const struct call_line *call, const char *id) {
+  char *path = NULL;
+  int length = strcmp(call->run, "/run/nexcage") == 0
+                   ? asprintf(&path, "/nexcage-oci/%s", id)
+                   : asprintf(&path, "/nexcage-oci-%016llx/%s", (unsigned long long)hash(call->run), id);
+  return length < 0 ? NULL : path;
+}
+
 static int set_cgroups_path(const struct call_line *call, runtime_spec_schema_config_schema *config,
                             struct failure *failure) {
-  char *path = NULL;
-  bool is_standard = strcmp(call->run, "/run/nexcage") == 0;
   if (config->linux->cgroups_path != NULL && config->linux->cgroups_path[0] != '\0')
     return 0;
-  if ((is_standard ? asprintf(&path, "/nexcage-oci/%s", call->id)
-                   : asprintf(&path, "/nexcage-oci-%016llx/%s", (unsigned long long)hash(call->run), call->id)) < 0)
+  char *path = own_cgroup(call, call->id);
+  if (path == NULL)
     return fail(failure, ENOMEM, "failed", "out of memory");
   free(config->linux->cgroups_path);
   config->linux->cgroups_path = path;
@@ -141,7 +147,7 @@ static int make(const struct call_line *call, struct libcrun_context_s *context,
     return runs && !context->detach ? result : 0;
   bool taken = is_taken(error);
   fail_crun(failure, &error);
-  if (failure->message[0] == '\0')
+  if (failure->message[0] == '\0' && !has_said())
     fail(failure, EPROTO, "failed", "%s: libcrun gave no reason", call->line.word);
   if (taken)
     fail(failure, EEXIST, "exists", "container %s already exists", call->id);

@@ -59,6 +59,14 @@ int oci_kill(const struct call_line *line, struct failure *failure) {
   return for_each(line, kill_one, failure);
 }
 
+/* Of a create that was killed: its copy of the configuration, by which run_delete goes, may name no cgroup. */
+static void remove_own_cgroup(const struct call_line *line, const char *id) {
+  char *cgroup = own_cgroup(line, id);
+  if (cgroup != NULL)
+    remove_cgroup(cgroup, true);
+  free(cgroup);
+}
+
 static int delete_one(const struct call_line *line, const char *id, struct failure *failure) {
   struct answer answer = {0};
   struct call call = {.work = DELETE, .root = line->root, .id = id, .force = is_given(&line->line, "force")};
@@ -72,6 +80,8 @@ static int delete_one(const struct call_line *line, const char *id, struct failu
     return fail(failure, EBUSY, "failed", "cannot delete container %s that is not stopped: %s", id,
                 call.status == PAUSED ? "paused" : "running");
   call.force = call.force || call.status == HALF_MADE;
+  if (call.status == HALF_MADE)
+    remove_own_cgroup(line, id);
   run_delete(&call, &answer);
   return give(&answer, failure);
 }

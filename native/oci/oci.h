@@ -29,6 +29,8 @@ bool routes_to_crun(const char *name, const char *library, const struct call_lin
 int open_report(const struct call_line *call, struct failure *failure);
 /* The one line on stderr and in the log. */
 void report(const struct failure *failure);
+/* Whether libcrun has told of an error by itself, as of a hook's. */
+bool has_said(void);
 int fail_crun(struct failure *failure, libcrun_error_t *error);
 struct libcrun_context_s context_of(const struct call_line *call);
 
@@ -46,6 +48,9 @@ int oci_resume(const struct call_line *call, struct failure *failure);
 int oci_update(const struct call_line *call, struct failure *failure);
 int oci_spec(const struct call_line *call, struct failure *failure);
 int oci_events(const struct call_line *call, struct failure *failure);
+
+/* create.c: the cgroup of a container whose bundle names none; the caller frees it. NULL when memory is out. */
+char *own_cgroup(const struct call_line *call, const char *id);
 
 /* notify.c: whose readiness is told. */
 void notify_of(const struct call_line *call);

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 static int log_fd = -1;
-static bool is_json, is_syslog;
+static bool is_json, is_syslog, said;
 
 static const char *level_of(int verbosity) {
   return verbosity == LIBCRUN_VERBOSITY_ERROR ? "error" : verbosity == LIBCRUN_VERBOSITY_WARNING ? "warning" : "debug";
@@ -71,6 +71,7 @@ static void write_entry(const char *message, const char *level) {
 static void take_output(int errnum, const char *message, int verbosity, void *unused) {
   char text[4096];
   (void)unused;
+  said = said || verbosity == LIBCRUN_VERBOSITY_ERROR;
   if (is_json && log_fd >= 0) {
     write_line(message, strlen(message));
     return;
@@ -121,9 +122,12 @@ int open_report(const struct call_line *call, struct failure *failure) {
     return failure->result;
   if (is_given(&call->line, "debug"))
     libcrun_set_verbosity(LIBCRUN_VERBOSITY_DEBUG);
-  if (log != NULL || is_given(&call->line, "debug"))
-    crun_set_output_handler(take_output, NULL);
+  crun_set_output_handler(take_output, NULL);
   return 0;
+}
+
+bool has_said(void) {
+  return said;
 }
 
 void report(const struct failure *failure) {
@@ -152,6 +156,6 @@ struct libcrun_context_s context_of(const struct call_line *call) {
       .id = call->id,
       .bundle = "",
       .fifo_exec_wait_fd = -1,
-      .output_handler = log_fd >= 0 || is_syslog ? take_output : log_write_to_stderr,
+      .output_handler = take_output,
   };
 }

@@ -131,7 +131,7 @@ async function startOciHost(): Promise<{ oci: OciHost } & AsyncDisposable> {
 function configOf(rootfs: string, args: string[]): Config {
   return {
     ociVersion: "1.0.2",
-    process: { user: { uid: 0, gid: 0 }, args, env: ["PATH=/bin"], cwd: "/" },
+    process: { user: { uid: 0, gid: 0 }, args: [...args], env: ["PATH=/bin"], cwd: "/" },
     root: { path: rootfs },
     mounts: [
       { destination: "/proc", type: "proc", source: "proc" },
