@@ -112,6 +112,9 @@ static bool has_routing(const struct line *line) {
 
 static enum door door_of_new(const struct call_line *call) {
   const char *runtime = value_of(&call->line, "runtime");
+  struct failure ignored = {0};
+  if (check_id(call->id, &ignored) < 0)
+    return HERE; /* to be told so */
   if (is_given(&call->line, "image"))
     return TYPESCRIPT;
   if (runtime != NULL)
