@@ -184,10 +184,10 @@ ociTest(
   "another user has a root of their own, and sees nothing of root's",
   async (t, { program, oci, shell, start }) => {
     await start("web", sleeping);
-    await shell(`mkdir -p /run/place/lib/nexcage /run/user-1234 && chown 1234 /run/user-1234
-cp ${program} /run/place/ && cp ${join(program, "../lib/nexcage/nexcage-oci")} /run/place/lib/nexcage/`);
+    await shell(`umask 022; mkdir -p /opt/place/lib/nexcage /run/user-1234 && chown 1234 /run/user-1234
+install -m 755 ${program} /opt/place/ && install -m 755 ${join(program, "../lib/nexcage/nexcage-oci")} /opt/place/lib/nexcage/; ls -ld /run /opt /opt/place`);
     const asUser = "setpriv --reuid 1234 --regid 1234 --clear-groups env XDG_RUNTIME_DIR=/run/user-1234";
-    const { stderr } = await shell(`${asUser} /run/place/nexcage-agent state web`);
+    const { stderr } = await shell(`${asUser} /opt/place/nexcage-agent state web`);
     t.is(stderr, "container does not exist: web");
     t.is((await oci("state", "web")).exitCode, 0);
   },
