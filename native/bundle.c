@@ -107,7 +107,7 @@ static bool is_dev(const char *path) {
 }
 
 static int check_config(runtime_spec_schema_config_schema *config, struct failure *failure) {
-  bool has_dev = false;
+  bool has_dev = false, has_mounts = false;
   if (config->root == NULL || config->root->path == NULL || config->root->path[0] == '\0')
     return refuse(failure, "root.path", "is missing");
   if (config->process == NULL || config->process->args_len == 0)
@@ -116,6 +116,10 @@ static int check_config(runtime_spec_schema_config_schema *config, struct failur
     return refuse(failure, "linux", "is missing");
   if (config->linux->cgroups_path != NULL && strstr(config->linux->cgroups_path, "..") != NULL)
     return refuse(failure, "linux.cgroupsPath", "must not hold \"..\"");
+  for (size_t i = 0; i < config->linux->namespaces_len; i++)
+    has_mounts = has_mounts || strcmp(config->linux->namespaces[i]->type, "mount") == 0;
+  if (!has_mounts)
+    return refuse(failure, "linux.namespaces", "no \"mount\": what is mounted for it would stay on the host");
   for (size_t i = 0; i < config->mounts_len; i++)
     has_dev = has_dev || (config->mounts[i]->destination != NULL && is_dev(config->mounts[i]->destination));
   if (!has_dev)

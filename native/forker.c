@@ -83,6 +83,7 @@ static void __attribute__((noreturn)) run_child(const int fds[2 + FDS_MAX]) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   setsid();
+  survive_broken_pipes();
   call_socket = fds[0];
   char *texts = receive_call(call_socket, &call);
   if (texts == NULL)

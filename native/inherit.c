@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -25,4 +26,13 @@ void forget_caller(unsigned first) {
     setrlimit(RLIMIT_NOFILE, &files);
   }
   close_range(first, ~0U, 0);
+}
+
+static void go_on(int signal) {
+  (void)signal;
+}
+
+void survive_broken_pipes(void) {
+  struct sigaction action = {.sa_handler = go_on, .sa_flags = SA_RESTART};
+  sigaction(SIGPIPE, &action, NULL);
 }

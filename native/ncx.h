@@ -63,8 +63,8 @@ int ncx_pids(const char *root, const char *id, char *json, size_t json_size, cha
    after the delete. `log` may grow to `log_max_bytes`, then it is renamed to LOG.1: both together never take
    more than twice that. `exit_record` is written when the init has ended.
 
-   Refused before anything is made: a config without linux.cgroupsPath, one that mounts nothing on /dev, a
-   root whose /dev is something else than a folder, unknown capabilities, linux.netDevices,
+   Refused before anything is made: a config without linux.cgroupsPath, one without a mount namespace, one that mounts
+   nothing on /dev, a root whose /dev is something else than a folder, unknown capabilities, linux.netDevices,
    linux.memoryPolicy. Whatever fails, no state, process, mount or cgroup of it is left. */
 int ncx_create(const char *root, const char *id, const char *bundle, const char *lower, const char *upper,
                const char *work_folder, const char *monitor, const char *io, const char *log, int64_t log_max_bytes,

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <ocispec/json_common.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,7 +194,6 @@ int oci_events(const struct call_line *call, struct failure *failure) {
     return fail_crun(failure, &error);
   struct source source = {.cgroup = found.cgroup_path == NULL ? "" : found.cgroup_path,
                           .is_unified = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0};
-  signal(SIGPIPE, SIG_IGN);
   int result = 0;
   if (is_given(&call->line, "stats"))
     print_event("stats", call->id, &source);

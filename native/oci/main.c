@@ -3,6 +3,7 @@
    container of this door is as crun's, its state is libcrun's own, nobody journals it. All else goes on to the rest of
    the agent, which is TypeScript (door.c tells which). */
 #define _GNU_SOURCE
+#include "../inherit.h"
 #include "oci.h"
 
 #include <errno.h>
@@ -50,6 +51,7 @@ int main(int count, char **arguments) {
   struct failure failure = {0};
   if (count < 2)
     return USAGE;
+  survive_broken_pipes();
   const char *name = arguments[0], *library = arguments[1];
   arguments += 2;
   if (!read_line(&call.line, arguments))

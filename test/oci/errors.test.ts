@@ -208,6 +208,11 @@ const bundles: { title: string; edit: (config: Config) => unknown; said: RegExp 
     said: /^linux\.memoryPolicy: /,
   },
   {
+    title: "no mount namespace",
+    edit: ({ linux }) => Object.assign(linux, { namespaces: [{ type: "pid" }] }),
+    said: /^linux\.namespaces: no "mount": what is mounted for it would stay on the host$/,
+  },
+  {
     title: "a path out of the cgroups",
     edit: ({ linux }) => Object.assign(linux, { cgroupsPath: "/../x" }),
     said: /^linux\.cgroupsPath: must not hold "\.\."$/,
@@ -225,7 +230,7 @@ const bundles: { title: string; edit: (config: Config) => unknown; said: RegExp 
   },
   {
     title: "a namespace that is none",
-    edit: ({ linux }) => Object.assign(linux, { namespaces: [{ type: "nope" }] }),
+    edit: ({ linux }) => Object.assign(linux, { namespaces: [{ type: "mount" }, { type: "nope" }] }),
     said: /nope/,
   },
   {

@@ -105,3 +105,17 @@ ociTest(
     t.regex(slow.stderr, /hook/);
   },
 );
+
+ociTest("a hook that does not read its state harms nobody", async (t, { shell, bundle }) => {
+  const folder = bundle("web", ["/bin/true"], (config) => {
+    config.hooks = {
+      createRuntime: [{ path: "/bin/true", timeout: 2 }],
+      poststop: [{ path: "/bin/true", timeout: 2 }],
+    };
+  });
+  const { stdout, stderr } = await shell(`for i in $(seq 100); do $A run -b ${folder} web || echo $?; done`, {
+    timeoutMs: 60_000,
+  });
+  t.is(stdout, "");
+  t.is(stderr, "");
+});
