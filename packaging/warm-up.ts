@@ -6,9 +6,13 @@ import { execa } from "execa";
 import { stringify } from "yaml";
 import { makeKeys, startEmbeddedSshd } from "../test/simulated/sshd.ts";
 
+/** What is asked of an agent by hand, and starts no container. */
+const byHand = ["list", "doctor", "features"];
+
 /**
  * Keeps the compiled code of both bundles in `LIB/NAME.cache`: that of one `fleet apply` over SSH, to an agent
- * in a temporary folder, where nothing is made. Where that cannot be run, the programs start more slowly.
+ * in a temporary folder, where nothing is made, and of what an agent is asked by hand. Where that cannot be run, the
+ * programs start more slowly.
  */
 export async function warmUp(lib: string, { isSealed }: { isSealed: boolean }): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "nexcage-warm-up-"));
@@ -50,6 +54,10 @@ export async function warmUp(lib: string, { isSealed }: { isSealed: boolean }): 
       timeout: 60_000,
       reject: false, // the container's bundle is missing, and so it is not made
     });
+    for (const command of byHand) {
+      const [program = "", ...words] = [...launcher, ...run("nexcage-agent"), command];
+      await execa(program, [...words, "--root", join(folder, "agent")], { timeout: 60_000, reject: false });
+    }
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -11,11 +11,12 @@ import { create } from "./create.ts";
 import type { Benchmark, Row } from "./measure.ts";
 import { memory } from "./memory.ts";
 import { native } from "./native.ts";
+import { oci } from "./oci.ts";
 import { plan } from "./plan.ts";
 import { proxmox } from "./proxmox.ts";
 import { upload } from "./upload.ts";
 
-const benchmarks: Benchmark[] = [native, apply, create, upload, bootstrap, memory, plan, proxmox];
+const benchmarks: Benchmark[] = [native, oci, apply, create, upload, bootstrap, memory, plan, proxmox];
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
