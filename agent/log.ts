@@ -7,19 +7,23 @@ export type Log = Pick<Logger, "debug" | "info" | "warn" | "error">;
 export const logLevels = ["debug", "info", "warn", "error"] as const satisfies Level[];
 export type LogLevel = (typeof logLevels)[number];
 
+/** `json` is for programs, one object a line; `text` for people. */
+export const logFormats = ["text", "json"] as const;
+export type LogFormat = (typeof logFormats)[number];
+
 /**
- * A log on stderr, one JSON object a line. pino is loaded with the first line that is to be written:
- * most commands write none, and it takes longer to load than they run.
+ * A log on stderr, one line each. What writes it is loaded with the first line that is to be written: most commands
+ * write none, and pino takes longer to load than they run.
  */
-export function openLog(level: LogLevel): Log & AsyncDisposable {
+export function openLog(level: LogLevel, format: LogFormat): Log & AsyncDisposable {
   let last: Promise<unknown> = Promise.resolve();
-  let logger: Promise<Logger> | undefined;
+  let logger: Promise<Log> | undefined;
   const isWanted = (of: LogLevel): boolean => logLevels.indexOf(of) >= logLevels.indexOf(level);
   const write =
     (of: LogLevel) =>
     (...line: unknown[]): void => {
       if (!isWanted(of)) return;
-      logger ??= openPino(level);
+      logger ??= format === "json" ? openPino(level) : openText();
       const opened = logger;
       last = last.then(async () => {
         const [fields, text] = line;
@@ -35,6 +39,17 @@ export function openLog(level: LogLevel): Log & AsyncDisposable {
       await last;
     },
   };
+}
+
+async function openText(): Promise<Log> {
+  const { logLine } = await import("./log-line.ts");
+  process.stderr.on("error", () => {}); // as with pino: that nobody reads it ends no operation
+  const write =
+    (level: LogLevel) =>
+    (fields: object, text = ""): void => {
+      process.stderr.write(`${logLine({ time: new Date(), level, text, fields })}\n`);
+    };
+  return { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
 }
 
 async function openPino(level: LogLevel): Promise<Logger> {

@@ -8,10 +8,9 @@ export const doctor = command({
   describe: "Check what this host has, what is missing, and what to do about it",
   builder: (yargs) => yargs,
   async handler(globals) {
-    const { composeOptions } = await import("./open.ts");
     const { examine } = await import("../doctor.ts");
     await using opened = await openAgent(globals);
-    const checks = await examine(opened.runtime, composeOptions(globals).paths, opened);
+    const checks = await examine(opened.runtime, opened.paths, opened);
     if (globals.output === "json") printJson(checks);
     else
       for (const { name, result, message, hint } of checks) {

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { command } from "./command.ts";
-import { composeOptions, openAgent } from "./open.ts";
+import { openAgent } from "./open.ts";
 
 export const metrics = command({
   command: "metrics",
@@ -20,7 +20,7 @@ export const metrics = command({
     const text = metricsText({
       features: await runtime.features(),
       containers: await runtime.list({ signal }),
-      counted: readCounters(composeOptions(globals).paths),
+      counted: readCounters(opened.paths),
     });
     if (globals.write === undefined) process.stdout.write(text);
     else {

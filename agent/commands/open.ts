@@ -4,14 +4,16 @@ import { quoteForMessage } from "../../shared/ids.ts";
 import { parseDuration } from "../../shared/units.ts";
 import type { ComposeOptions } from "../compose.ts";
 import { type Config, loadConfig } from "../config.ts";
-import { type LogLevel, logLevels, openLog } from "../log.ts";
-import { agentPaths } from "../paths.ts";
+import { type LogFormat, logFormats, logLevels, openLog } from "../log.ts";
+import { agentPaths, type Paths } from "../paths.ts";
 import type { Runtime } from "../runtime.ts";
+import type { Globals as CommandGlobals } from "./command.ts";
 import type { Globals } from "./serve-arguments.ts";
 
 /** A runtime for one command, and the signal of a Ctrl-C. */
 export type Opened = AsyncDisposable & {
   runtime: Runtime;
+  paths: Paths;
   config: Config | undefined;
   signal: AbortSignal;
 };
@@ -21,21 +23,26 @@ const defaultLockTimeout = "60s";
 /** @throws {NexcageError} `USAGE` */
 export function composeOptions(
   globals: Globals,
-  config?: Config,
+  { config, logFormat }: { config: Config | undefined; logFormat: LogFormat },
 ): ComposeOptions & { log: ReturnType<typeof openLog> } {
   return {
     paths: agentPaths(process.env, globals.root && resolve(globals.root)),
-    log: openLog(parseLogLevel(globals.logLevel ?? config?.logLevel ?? "warn")),
+    log: openLog(
+      parseChoice("--log-level", globals.logLevel ?? config?.logLevel ?? "warn", logLevels),
+      parseChoice("--log-format", globals.logFormat ?? logFormat, logFormats),
+    ),
     lockTimeoutMs: parseLockTimeout(globals.lockTimeout ?? defaultLockTimeout),
     script: process.argv[1] ?? "",
     environment: process.env,
   };
 }
 
-export async function openAgent(globals: Globals): Promise<Opened> {
+export async function openAgent(globals: CommandGlobals): Promise<Opened> {
   const { composeRuntime } = await import("../compose.ts");
   const config = await loadConfig(globals.config);
-  const options = composeOptions(globals, config);
+  // Where errors on stderr are JSON, the log beside them is too.
+  const logFormat = globals.output === "json" ? "json" : "text";
+  const options = composeOptions(globals, { config, logFormat });
   // Only who names the file is told: it says the same on every run.
   if (globals.config !== undefined && config !== undefined && config.ignored.length > 0)
     options.log.warn(
@@ -46,6 +53,7 @@ export async function openAgent(globals: Globals): Promise<Opened> {
   const runtime = await composeRuntime(options, { signal });
   return {
     runtime,
+    paths: options.paths,
     config,
     signal,
     async [Symbol.asyncDispose]() {
@@ -63,11 +71,11 @@ export function interrupted(): AbortSignal {
   return controller.signal;
 }
 
-function parseLogLevel(text: string): LogLevel {
-  const level = logLevels.find((one) => one === text);
-  if (level !== undefined) return level;
-  throw new NexcageError("USAGE", `--log-level ${quoteForMessage(text)} is not a level`, {
-    hint: `one of ${logLevels.join(", ")}`,
+function parseChoice<T extends string>(option: string, text: string, choices: readonly T[]): T {
+  const choice = choices.find((one) => one === text);
+  if (choice !== undefined) return choice;
+  throw new NexcageError("USAGE", `${option} cannot be ${quoteForMessage(text)}`, {
+    hint: `one of ${choices.join(", ")}`,
   });
 }
 

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 export type Globals = {
   root?: string | undefined;
   logLevel?: string | undefined;
+  logFormat?: string | undefined;
   /** A file; `/etc/nexcage/config.yaml` where it is there. */
   config?: string | undefined;
   /** Such as `60s`. */
@@ -21,6 +22,7 @@ export function serveArguments(args: string[]): Globals | undefined {
         root: { type: "string" },
         config: { type: "string" },
         "log-level": { type: "string" },
+        "log-format": { type: "string" },
         "lock-timeout": { type: "string" },
       },
     });
@@ -29,6 +31,7 @@ export function serveArguments(args: string[]): Globals | undefined {
       root: values.root,
       config: values.config,
       logLevel: values["log-level"],
+      logFormat: values["log-format"],
       lockTimeout: values["lock-timeout"],
     };
   } catch {

@@ -17,7 +17,10 @@ export const serve = command({
 });
 
 export async function serveStdio(globals: Globals): Promise<void> {
-  const options = composeOptions(globals, await loadConfig(globals.config));
+  const options = composeOptions(globals, {
+    config: await loadConfig(globals.config),
+    logFormat: "json", // nexcage takes its words apart
+  });
   await using _log = options.log;
   const signal = interrupted();
   const { serve: serveSession } = await import("../server/serve.ts");

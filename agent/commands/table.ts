@@ -1,6 +1,6 @@
 import type { CommandModule } from "yargs";
 import type { Table } from "../../shared/command-table.ts";
-import { logLevels } from "../log.ts";
+import { logFormats, logLevels } from "../log.ts";
 import { agentPaths } from "../paths.ts";
 import { completionOf } from "./completion.ts";
 import { create } from "./create.ts";
@@ -75,6 +75,12 @@ export const table = {
       describe: "file with this host's settings; 0.7's config.json too",
     },
     "log-level": { type: "string", choices: logLevels, describe: "what goes to stderr" },
+    "log-format": {
+      type: "string",
+      choices: logFormats,
+      defaultDescription: "text; json for serve, and with -o json",
+      describe: "how it is written there",
+    },
     "lock-timeout": {
       type: "string",
       requiresArg: true,

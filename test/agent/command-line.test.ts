@@ -112,6 +112,9 @@ hostTest("a command line with a mistake is told so in one line, with exit 2", as
     ["stop", "web", "--grace-period", "ten"],
     ["list", "-f", "xml"],
     ["--log-level", "loud", "list"],
+    ["--log-format", "xml", "list"],
+    ["serve", "--stdio", "--log-level", "loud"],
+    ["serve", "--stdio", "--log-format", "xml"],
     ["--lock-timeout", "5", "list"],
     ["serve"],
     ["kill", "web", "SIGFOO"],
@@ -156,6 +159,26 @@ hostTest("with -o json an error is JSON", async (t, { command }) => {
   t.is(exitCode, 1);
   t.like(JSON.parse(stderr), { code: "CONTAINER_NOT_FOUND", message: "container web does not exist" });
 });
+
+hostTest(
+  "the log is text by hand, and JSON where it is asked for or errors are JSON too",
+  async (t, { command, shell }) => {
+    await shell("echo 'log_file: /var/log/old.log' >/run/old.yaml");
+    const logOf = async (...options: string[]) => {
+      const { exitCode, stderr } = await command(...options, "--config", "/run/old.yaml", "list");
+      t.is(exitCode, 0, stderr);
+      return stderr;
+    };
+    const line =
+      /^\d{4}-\d\d-\d\dT[\d:.]+Z WARN {2}these fields of 0\.7 change nothing here file=\/run\/old\.yaml fields=\["log_file"\]$/;
+    t.regex(await logOf(), line);
+    t.regex(await logOf("-o", "json", "--log-format", "text"), line);
+    const told = { level: 40, msg: "these fields of 0.7 change nothing here", fields: ["log_file"] };
+    for (const options of [["--log-format", "json"], ["--log-format=json"], ["-o", "json"]])
+      t.like(JSON.parse(await logOf(...options)), told, options.join(" "));
+    t.is(await logOf("--log-level", "error"), "");
+  },
+);
 
 hostTest("features and doctor say what is here", async (t, { command }) => {
   const features = JSON.parse((await command("features")).stdout);

@@ -58,7 +58,7 @@ async function run(runtime: Runtime, operation: Operation): Promise<unknown> {
 async function main(): Promise<void> {
   const operations: Operation[] = JSON.parse(process.argv[2] ?? "[]");
   const killAfterMs = process.argv[3];
-  await using log = openLog("warn");
+  await using log = openLog("warn", "json");
   for (const operation of operations) {
     const killAt = "killAt" in operation ? operation.killAt : undefined;
     await using runtime = await composeRuntime(

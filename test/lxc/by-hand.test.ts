@@ -166,7 +166,7 @@ handTest("a 0.7 config.json is obeyed, and what it says in vain is named", async
   t.regex(stdout, /configuration: config\.json: bridge vmbr0, .*storage local2, .*: proxmox\.token/);
   const made = await agent(`create --config config.json --name web --image ${busyboxTemplate}`);
   t.is(made.exitCode, 0, made.stderr);
-  t.regex(made.stderr, /"fields":\["proxmox.token"\]/);
+  t.regex(made.stderr, /fields=\["proxmox\.token"\]/);
   const conf = await onHost("cat /etc/pve/lxc/100.conf");
   t.regex(conf, /^net0: .*bridge=vmbr0/m);
   t.regex(conf, /^rootfs: local2:.*size=1G/m);

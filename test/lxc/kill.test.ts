@@ -54,7 +54,7 @@ const stopped = "for i in $(seq 100); do pct status 100 | grep stopped && exit; 
 proxmoxTest("kill signals the init by its host pid, and what has stopped needs no signal", async (t) => {
   t.timeout(180_000);
   await using bed = await makeProxmox();
-  const agent = [join(dist, "nexcage-agent"), "--log-level", "debug"];
+  const agent = [join(dist, "nexcage-agent"), "--log-level", "debug", "--log-format", "json"];
   const run = async (...words: string[]) => await bed.host("pve1").exec([...agent, ...words]);
   const stateOf = async () => OciState.parse(JSON.parse((await run("state", "web")).stdout));
   t.is((await run("create", "--name", "web", "--image", busyboxTemplate, "--runtime", "lxc")).exitCode, 0);

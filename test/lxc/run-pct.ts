@@ -6,7 +6,11 @@ import { asNexcageError } from "../../shared/errors.ts";
 const [timeoutMs = "", verb = "", vmid = "", ...rest] = process.argv.slice(2);
 const signal = new AbortController().signal;
 try {
-  await pct([verb, Number(vmid), ...rest], { log: openLog("error"), signal, timeoutMs: Number(timeoutMs) });
+  await pct([verb, Number(vmid), ...rest], {
+    log: openLog("error", "json"),
+    signal,
+    timeoutMs: Number(timeoutMs),
+  });
   process.stdout.write(`${JSON.stringify({ code: "OK" })}\n`);
 } catch (error) {
   process.stdout.write(`${JSON.stringify(asNexcageError(error))}\n`);

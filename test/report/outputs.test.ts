@@ -115,6 +115,8 @@ hostTest("with --log-format json stderr is JSON alone, with the words of the age
   t.timeout(60_000);
   await using bed = await makeBed(["node1"]);
   await bed.writeFleet({ web: { ...sleeper, host: "node1" } });
+  const records = "/var/lib/nexcage/containers";
+  await bed.host("node1").exec(["sh", "-c", `mkdir -p ${records} && echo torn >${records}/db.json`]);
   const { exitCode, stderr } = await bed.nexcage("fleet", "apply", "--log-format", "json", "--verbose");
   t.is(exitCode, 0, stderr);
   const lines: Record<string, unknown>[] = stderr.split("\n").map((line) => JSON.parse(line));
@@ -122,6 +124,8 @@ hostTest("with --log-format json stderr is JSON alone, with the words of the age
   t.like(done, { host: "node1", containerId: "web", change: "create" });
   t.is(typeof done?.operationId, "string");
   t.true(lines.every(({ time }) => typeof time === "string"));
+  const own = lines.flatMap(({ agent }) => (agent === undefined ? [] : [agent]));
+  t.like(own[0], { level: 50, msg: "a container's record cannot be read" });
 });
 
 const whyNoBrowser = existsSync(chromium) ? whyNoHosts() : "not installed: chromium";

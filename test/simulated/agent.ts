@@ -36,7 +36,7 @@ await serve({
         hostname: "simulated",
         now: () => new Date(),
         newId: randomUUID,
-        log: openLog("warn"),
+        log: openLog("warn", "json"),
       },
       { signal },
     ),
