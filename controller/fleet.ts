@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import PQueue from "p-queue";
 import type { Hello, LockHolder } from "../shared/container.ts";
 import { asNexcageError, type ErrorCode, NexcageError } from "../shared/errors.ts";
+import type { ContainerId } from "../shared/ids.ts";
 import { limits, type Method, type Params, type Result } from "../shared/protocol.ts";
 import { formatDuration } from "../shared/units.ts";
 import { untilAborted } from "./abort.ts";
@@ -110,6 +111,8 @@ export class HostAgent implements AsyncDisposable {
   #hello: Hello | undefined;
   #lock: { fleet: string; holder: LockHolder } | undefined;
   readonly #acknowledged: Params<"operation/acknowledge">["operationIds"] = [];
+  /** The fleet of each container that the host has, as its answers have told; undefined before the first list. */
+  seen: Map<ContainerId, string | undefined> | undefined;
 
   constructor(host: Host, options: FleetOptions) {
     this.host = host;
@@ -144,6 +147,7 @@ export class HostAgent implements AsyncDisposable {
       try {
         const result = await this.#ask(session, method, params, options);
         if ("operationId" in params) this.#acknowledged.push(params.operationId);
+        this.#note(params, result);
         return result;
       } catch (cause) {
         const error = asNexcageError(cause);
@@ -152,6 +156,13 @@ export class HostAgent implements AsyncDisposable {
         if (this.#link === link) this.#link = this.#reconnect(link, error);
       }
     }
+  }
+
+  #note(params: Params<Method>, result: Result<Method>): void {
+    if ("containers" in result) this.seen = new Map(result.containers.map(({ id, fleet }) => [id, fleet]));
+    if (!("changed" in result)) return;
+    if (result.container !== undefined) this.seen?.set(result.container.id, result.container.fleet);
+    else if ("id" in params) this.seen?.delete(params.id);
   }
 
   /** Runs a request whose output is a stream; it is not sent again when the agent is lost. */

@@ -9,7 +9,7 @@ export const manualFacts: Readonly<Record<string, Facts>> = {
       ["fleet.yaml", "the containers wanted on them, where no --file names others"],
       ["~/.ssh/config", "how hosts are reached, where the inventory does not say it"],
       ["~/.ssh/known_hosts", "the hosts' keys, where the inventory names no other file"],
-      ["~/.cache/nexcage", "packed root file systems; it can be deleted"],
+      ["~/.cache/nexcage", "packed root file systems, and names for completion; it can be deleted"],
     ],
     environment: [
       ["NEXCAGE_BECOME_PASSWORD", "what sudo on the hosts is given where it asks"],

@@ -5,8 +5,11 @@ import type { Argv, CommandModule, Options, PositionalOptions } from "yargs";
  * reference. Nothing is said of a command or an option anywhere but in its module.
  */
 
-/** What stands in a place whose words are not a short list; `yaml` are the files that names come from. */
-export type Completes = "yaml" | "file" | "folder" | "hosts" | "limit" | "containers";
+/**
+ * What stands in a place whose words are not a short list. `yaml` are the files that names come from; `wanted` the
+ * containers in them, `containers` also those that are on the hosts and in no file any more.
+ */
+export type Completes = "yaml" | "file" | "folder" | "hosts" | "limit" | "wanted" | "containers";
 
 declare module "yargs" {
   interface Options {

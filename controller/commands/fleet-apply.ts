@@ -10,7 +10,7 @@ export const fleetApply = command({
       .positional("containers", {
         type: "string",
         array: true,
-        completes: "containers",
+        completes: "wanted",
         describe: "web, web-*, db@pve1",
       })
       .option("prune", {

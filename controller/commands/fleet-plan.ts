@@ -10,7 +10,7 @@ export const fleetPlan = command({
       .positional("containers", {
         type: "string",
         array: true,
-        completes: "containers",
+        completes: "wanted",
         describe: "web, web-*, db@pve1",
       })
       .option("prune", { type: "boolean", describe: "also what left the fleet [default: the fleet's own]" })

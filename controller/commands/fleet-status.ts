@@ -9,7 +9,7 @@ export const fleetStatus = command({
       .positional("containers", {
         type: "string",
         array: true,
-        completes: "containers",
+        completes: "wanted",
         describe: "web, web-*, db@pve1",
       })
       .option("all", {

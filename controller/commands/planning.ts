@@ -1,4 +1,3 @@
-import { homedir } from "node:os";
 import { join, relative } from "node:path";
 import type { Observed } from "../../shared/container.ts";
 import { exitCodes, NexcageError } from "../../shared/errors.ts";
@@ -6,6 +5,7 @@ import type { ProxmoxNode } from "../../shared/proxmox-node.ts";
 import { specDigest } from "../../shared/spec.ts";
 import { parseDuration } from "../../shared/units.ts";
 import type { LocalImage } from "../apply/upload.ts";
+import { cacheFolder } from "../cache-folder.ts";
 import { resolveImage } from "../images/resolve.ts";
 import type { Place } from "../inventory/model.ts";
 import { planFleet } from "../plan/diff.ts";
@@ -29,7 +29,7 @@ export async function resolveImages({
     let image = images.get(source.path);
     if (image === undefined) {
       const resolved = await resolveImage(source.path, {
-        cacheDir: imageCacheDir(process.env),
+        cacheDir: join(cacheFolder(process.env), "images"),
         onProgress: ({ phase }) => progress.emit({ kind: `image.${phase}`, path: source.path }),
         signal,
       }).catch((error: unknown) => {
@@ -50,11 +50,6 @@ function withPlace(error: unknown, { file, line, column }: Place): unknown {
     hint: error.hint,
     cause: error,
   });
-}
-
-/** Where packed folders and known digests are kept. */
-function imageCacheDir({ XDG_CACHE_HOME }: NodeJS.ProcessEnv): string {
-  return join(XDG_CACHE_HOME || join(homedir(), ".cache"), "nexcage", "images");
 }
 
 /** The plan of a command: the files' wishes against what was observed, as far as it is selected. */

@@ -8,6 +8,7 @@ import { type Selection, select } from "../inventory/select.ts";
 import { openProgress, type Progress } from "../report/progress.ts";
 import { askSecret } from "./ask.ts";
 import { interrupted } from "./interrupt.ts";
+import { namesFile, rememberNames } from "./known-names.ts";
 import { loadFiles } from "./load-files.ts";
 
 /** What the commands over a fleet are told; see `fleetOptions`. */
@@ -64,7 +65,11 @@ export async function withFleet<T>(
     emit: progress.emit,
     signal,
   });
-  return await work({ fleet, selection, opened, progress, color: wantsColor(), signal });
+  try {
+    return await work({ fleet, selection, opened, progress, color: wantsColor(), signal });
+  } finally {
+    await rememberNames(namesFile(argv), { fleet: fleet.name, hosts: resolved.hosts, opened });
+  }
 }
 
 function both(emit: Emit, record: Emit | undefined): Emit {

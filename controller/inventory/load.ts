@@ -19,6 +19,11 @@ export type LoadOptions = {
 const inventoryFile = "inventory.yaml";
 const fleetFile = "fleet.yaml";
 
+/** The files of a command line that names these, or none. */
+export function filesToRead(named: readonly string[]): Set<string> {
+  return new Set(named.length > 0 ? named : [inventoryFile, fleetFile]);
+}
+
 /**
  * Reads, checks and resolves the user's files. All mistakes in them come as one error.
  * @throws {NexcageError} `INVALID_FILE`
@@ -28,7 +33,7 @@ export async function loadInventory(options: LoadOptions): Promise<Explained> {
   const mistakes: Mistake[] = [];
   const report: Report = (place, message, hint) => mistakes.push({ place, message, hint });
   const documents: YamlDocument[] = [];
-  for (const file of files.length > 0 ? new Set(files) : [inventoryFile, fleetFile])
+  for (const file of filesToRead(files))
     documents.push(...(await readDocuments(file, { ...options, report })));
   const resolved = resolve(documents, { home, report });
   if (mistakes.length > 0) throw invalidFiles(mistakes);

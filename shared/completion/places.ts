@@ -4,6 +4,7 @@ import { type Command, type Completes, type Option, optionsOf, type Program } fr
 export const asked = {
   hosts: ["hosts"],
   limit: ["hosts", "groups"],
+  wanted: ["wanted"],
   containers: ["containers"],
 } as const satisfies Partial<Record<Completes, string[]>>;
 

@@ -1,9 +1,11 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { execa } from "execa";
 import { dist } from "../dist.ts";
+import { makeBed } from "../e2e/bed.ts";
+import { hostTest } from "../e2e/host-test.ts";
 import { complete, isInstalled, type ShellName } from "./shells.ts";
 
 const cases: [line: string, offered: string[]][] = [
@@ -70,6 +72,65 @@ for (const shell of ["bash", "zsh", "fish"] as const) {
     }
   });
 }
+
+hostTest(
+  "what the last look at the hosts has seen is completed too, where a command takes it, and while the files are broken",
+  async (t) => {
+    t.timeout(120_000);
+    await using bed = await makeBed(["node1", "node2"]);
+    const sleeper = { command: ["/bin/sleep", "1000"], stop_grace_period: "0s" };
+    const db = { ...sleeper, host: "node1" };
+    const others = { ...sleeper, host: "node2" };
+    await bed.writeFleet({ others }, { name: "other" });
+    t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
+    await bed.writeFleet({ web: { ...sleeper, host: "node2" }, db });
+    t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
+    await bed.writeFleet({ web: { ...sleeper, host: "node2" } });
+    t.is((await bed.nexcage("fleet", "status", "--limit", "node2")).exitCode, 0, "node1 is as it was seen");
+
+    const fleet = await readFile(join(bed.folder, "fleet.yaml"), "utf8");
+    const offers = async (expected: [line: string, offered: string[]][]) => {
+      const lines = expected.map(([line]) => line);
+      const where = { cwd: bed.folder, environment: { XDG_CACHE_HOME: join(bed.folder, "cache") } };
+      for (const shell of (["bash", "zsh", "fish"] as const).filter(isInstalled)) {
+        const offered = await complete(shell, lines, where);
+        for (const [index, [line, words]] of expected.entries())
+          t.deepEqual(offered[index], words, `${shell}: ${line}`);
+      }
+    };
+    await offers([
+      ["nexcage fleet logs ", ["db", "web"]],
+      ["nexcage fleet logs --file inventory.yaml ", []],
+      ["nexcage fleet plan ", ["web"]],
+    ]);
+    const names = join(bed.folder, "cache/nexcage/names");
+    const [file = "", ...more] = await readdir(names);
+    t.deepEqual(more, []);
+    t.is((await stat(join(names, file))).mode & 0o777, 0o600);
+    t.deepEqual(JSON.parse(await readFile(join(names, file), "utf8")), {
+      fleet: "shop",
+      hosts: [
+        ["node1", ["db"]],
+        ["node2", ["web"]],
+      ],
+    });
+
+    await writeFile(join(bed.folder, "fleet.yaml"), "containers: [");
+    await offers([
+      ["nexcage fleet exec ", ["db", "web"]],
+      ["nexcage inventory explain ", ["node1", "node2"]],
+    ]);
+    await writeFile(join(bed.folder, "fleet.yaml"), fleet);
+    t.is((await bed.nexcage("fleet", "delete", "db", "--yes")).exitCode, 0);
+    await offers([["nexcage fleet logs ", ["web"]]]);
+
+    await rm(join(bed.folder, "cache/nexcage"), { recursive: true });
+    await writeFile(join(bed.folder, "cache/nexcage"), "no folder");
+    const status = await bed.nexcage("fleet", "state", "web");
+    t.like(status, { exitCode: 0, stderr: "" }, "what cannot be kept is no error");
+    await offers([["nexcage fleet logs ", ["web"]]]);
+  },
+);
 
 test("names are completed in silence, and not at all, where the files are missing or wrong", async (t) => {
   const { cwd } = await makeFiles(t);

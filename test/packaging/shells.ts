@@ -84,6 +84,7 @@ for line in $argv
     echo "== $line"
     complete -C $line | string replace -r '\\t.*' ''
 end
+true # string replace has failed where it replaced nothing
 `,
   // In a terminal of its own: only zsh's line editor completes. Its compadd tells what it is given.
   zsh: `
