@@ -26,8 +26,8 @@ export const Observed = z.object({
   fleet: z.string().optional(),
   /** The OCI client whose it is, such as podman, or the user's name who made it by hand as one. */
   client: z.string().optional(),
-  /** What it was made from; none for what we did not make. */
-  spec: ContainerSpec.optional(),
+  /** What it was made from; none for what we did not make, or a newer nexcage in words that are not known here. */
+  spec: ContainerSpec.optional().catch(undefined),
   digest: Digest.optional(),
   createdAt: z.iso.datetime().optional(),
   startedAt: z.iso.datetime().optional(),

@@ -14,7 +14,7 @@ import { ContainerSpec, EnvironmentName, EnvironmentValue, SnapshotPolicy, User 
 export const mark = "nexcage-agent serve: ready\n";
 
 /** `major.minor`: the same major talks; a newer minor only adds. */
-export const protocolVersion = "1.2";
+export const protocolVersion = "1.3";
 
 export const limits = {
   /** Refused by its header, before it is buffered. */
@@ -155,6 +155,9 @@ export const methods = {
 } as const;
 
 export type Method = keyof typeof methods;
+
+/** From this minor version on `hello` says who answers, and no more: before, also what runs containers there. */
+export const shortHelloSince = 3;
 
 /** The minor version that has brought a method; what is not named has been there from 1.0 on. */
 export const sinceMinor: Partial<Record<Method, number>> = {

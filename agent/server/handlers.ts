@@ -10,6 +10,7 @@ import {
   type Params,
   protocolVersion,
   type Result,
+  shortHelloSince,
 } from "../../shared/protocol.ts";
 import type { ExecSession, Runtime } from "../runtime.ts";
 
@@ -42,7 +43,8 @@ export function sessionHandlers(runtime: Runtime): Handlers & AsyncDisposable {
   return {
     hello: async ({ protocol }) => {
       requireTalk(protocol);
-      return runtime.hello();
+      // Who speaks an older one takes no hello without what it said then.
+      return Number(protocol.split(".")[1]) < shortHelloSince ? await runtime.features() : runtime.hello();
     },
 
     "fleet/lock": async ({ fleet, holder }, { signal }) => {

@@ -90,6 +90,14 @@ test("the agent writes its mark, then answers hello with who it is", async (t) =
   });
 });
 
+test("a nexcage of protocol 1.2 is told what runs containers too: it takes no hello without", async (t) => {
+  const session = await startSession(t);
+  session.send({ ...hello, params: { ...hello.params, protocol: "1.2" } });
+  const [answer] = await session.answers(1);
+  t.like(answer?.result, { hostname: "simulated", protocol: protocolVersion });
+  t.regex(JSON.stringify(answer?.result), /"cgroups":"\w+","backends":\[/);
+});
+
 test("what comes before hello is refused", async (t) => {
   const session = await startSession(t);
   session.send({ jsonrpc: "2.0", id: 7, method: "container/list", params: {} });

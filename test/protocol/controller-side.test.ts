@@ -93,7 +93,7 @@ test("a frame over the limit is refused by its header", async (t) => {
 test("an agent of another major protocol is told with both versions and what to install", async (t) => {
   const { session } = openWith(t, `${sayHello("2.0")}; exec cat`);
   const error = await t.throwsAsync(session, { code: "PROTOCOL_VERSION" });
-  t.is(error?.message, "the agent on pve1 speaks protocol 2.0, this nexcage 1.2");
+  t.is(error?.message, "the agent on pve1 speaks protocol 2.0, this nexcage 1.3");
 });
 
 test("an agent of an older minor protocol is not asked for what came later, and told of", async (t) => {
@@ -116,6 +116,20 @@ test("a change that wants a snapshot first is not sent to an agent that would pa
     code: "PROTOCOL_VERSION",
     message: "the agent on pve1 speaks protocol 1.1, and snapshot of container/update came with 1.2",
   });
+});
+
+test("what a newer nexcage has made, in words that this one does not know, hides no other container", async (t) => {
+  const state = { ociVersion: "1.3.0", id: "web", status: "running", pid: 5, bundle: "/b", annotations: {} };
+  const spec = { id: "web", runtime: "crun", source: { kind: "bundle", path: "/b" }, gpus: 2 };
+  const containers = [{ id: "web", backend: "crun", state, fleet: "other", spec }];
+  const answer = frame({ id: 1, result: { containers } });
+  const { session } = openWith(t, `${sayHello("1.9")}; printf '${answer}'; exec cat`);
+  await using opened = await session;
+  const listed = await opened.request("container/list", {}, { signal });
+  t.deepEqual(
+    listed.containers.map(({ id, fleet, spec: known }) => ({ id, fleet, known })),
+    [{ id: ContainerId.parse("web"), fleet: "other", known: undefined }],
+  );
 });
 
 test("an agent of a newer minor protocol is talked to", async (t) => {
