@@ -1,41 +1,20 @@
 import { existsSync, readdirSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { stripVTControlCharacters } from "node:util";
 import test from "ava";
 import { execa } from "execa";
 import { stringify } from "yaml";
+import { makeBuild } from "../bootstrap/builds.ts";
 import { dist } from "../dist.ts";
 import { type Bed, makeBed } from "../e2e/bed.ts";
-import { hostTest, testUnless } from "../e2e/host-test.ts";
+import { hostTest, proxmoxTest, testUnless } from "../e2e/host-test.ts";
 import { whyNoHosts } from "../hosts/hosts.ts";
-import { codeBlocks } from "./markdown.ts";
+import { busyboxTemplate } from "../proxmox/nodes.ts";
+import { codeBlocks, commandsOf } from "./markdown.ts";
+import { docs, pastedPages, pastePage } from "./paste.ts";
 
-const docs = join(import.meta.dirname, "../../docs");
 const whyNot = existsSync("/usr/sbin/debootstrap") ? whyNoHosts() : "not installed: debootstrap";
-
-/** Pastes commands at a terminal, and says yes to what is asked. */
-async function paste(bed: Bed, commands: string): Promise<{ exitCode: number | undefined; output: string }> {
-  const script = join(bed.folder, "pasted.sh");
-  await writeFile(script, `cd "$(cat '${bed.folder}/cwd')"\nset -e\n${commands}\npwd >'${bed.folder}/cwd'\n`);
-  const child = execa("script", ["-qec", `bash ${script}`, "/dev/null"], {
-    env: {
-      PATH: `${dist}:${process.env.PATH}`,
-      HOME: join(bed.folder, "home"),
-      XDG_CACHE_HOME: join(bed.folder, "cache"),
-      TERM: "xterm",
-    },
-    extendEnv: false,
-    stdin: "pipe",
-    reject: false,
-  });
-  child.stdout.on("data", (text: Buffer) => {
-    if (text.includes("[y/N]")) child.stdin.write("y\n");
-  });
-  const { exitCode, stdout } = await child;
-  return { exitCode, output: stripVTControlCharacters(stdout).replaceAll("\r", "") };
-}
 
 testUnless(
   whyNot,
@@ -47,17 +26,11 @@ testUnless(
     await mkdir(join(bed.folder, "home/.ssh"), { recursive: true, mode: 0o700 });
     await writeFile(join(bed.folder, "home/.ssh/id_ed25519"), key, { mode: 0o600 });
     await mkdir(join(bed.folder, "work"));
-    await writeFile(join(bed.folder, "cwd"), join(bed.folder, "work"));
-    const text = (await readFile(join(docs, "tutorial.md"), "utf8"))
-      .replaceAll("10.20.0.11", bed.host("pve1").address)
-      .replaceAll("10.20.0.12", bed.host("pve2").address);
-    const blocks = codeBlocks(text).filter(({ language }) => language === "sh");
-    let output = "";
-    for (const { code, line } of blocks) {
-      const pasted = await paste(bed, code);
-      t.is(pasted.exitCode, 0, `tutorial.md:${line}:\n${code}\n${pasted.output}`);
-      output += pasted.output;
-    }
+    const output = await pastePage(t, bed, {
+      page: "tutorial.md",
+      folder: join(bed.folder, "work"),
+      own: { "10.20.0.11": bed.host("pve1").address, "10.20.0.12": bed.host("pve2").address },
+    });
     t.deepEqual(output.match(/hello from version \d/g), [
       "hello from version 1",
       "hello from version 2",
@@ -89,13 +62,8 @@ hostTest(
         },
       }),
     );
-    await writeFile(join(bed.folder, "cwd"), bed.folder);
     t.is((await bed.nexcage("fleet", "apply")).exitCode, 0);
-    const blocks = codeBlocks(await readFile(join(docs, "how-to.md"), "utf8"));
-    for (const { code, line } of blocks.filter(({ language }) => language === "sh")) {
-      const pasted = await paste(bed, code);
-      t.is(pasted.exitCode, 0, `how-to.md:${line}:\n${code}\n${pasted.output}`);
-    }
+    await pastePage(t, bed, { page: "how-to.md", own: { "/var/lib/prometheus/node-exporter": "/run" } });
     const left = JSON.parse((await bed.nexcage("fleet", "status", "--all", "-o", "json")).stdout);
     t.deepEqual(
       left.containers.map(({ id }: { id: string }) => id),
@@ -112,6 +80,93 @@ test("each claim of the threat model is held by a test that is there", async (t)
     const [, file = "", title = ""] = /\| `(test\/[^`]+)`: (.+) \|$/.exec(line) ?? [];
     const source = await readFile(join(docs, "..", file), "utf8").catch(() => "");
     t.true(title !== "" && source.includes(title), line);
+  }
+});
+
+hostTest(
+  "the commands of bootstrap.md, pasted, go back to the build before and take the agent away",
+  async (t) => {
+    t.timeout(300_000);
+    await using bed = await makeBed(["pve1"]);
+    await writeFilesFor(bed);
+    const older = await makeBuild(join(bed.folder, "older"), { kind: "newer" });
+    for (const words of [["--agent", older], []])
+      t.is((await bed.nexcage("fleet", "bootstrap", ...words)).exitCode, 0);
+    const key = join(bed.folder, "key");
+    for (const file of [key, join(bed.folder, "ci")])
+      await execa("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", file]);
+    await cp(join(dist, "lib/nexcage/agents"), join(bed.folder, "lib/nexcage/agents"), { recursive: true });
+    const said = await pastePage(t, bed, { page: "bootstrap.md", own: { KEY: key } });
+    t.regex(said, /restrict,command="\/opt\/nexcage\/nexcage-agent serve --stdio" ssh-ed25519 /);
+    const signature = join(bed.folder, "lib/nexcage/agents/linux-x64/SHA256SUMS.sig");
+    t.regex(await readFile(signature, "utf8"), /BEGIN SSH SIGNATURE/);
+  },
+);
+
+hostTest("the commands of ci.md, pasted after an apply, find nothing to do", async (t) => {
+  t.timeout(120_000);
+  await using bed = await makeBed(["pve1"]);
+  await writeFilesFor(bed);
+  for (const word of ["bootstrap", "apply"]) t.is((await bed.nexcage("fleet", word)).exitCode, 0);
+  await execa("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(bed.folder, "ci")]);
+  t.regex(await pastePage(t, bed, { page: "ci.md" }), /Nothing to do: 1 unchanged/);
+});
+
+/** A fleet of one container, on a host that gets its agent by bootstrap. */
+async function writeFilesFor(bed: Bed): Promise<void> {
+  const ssh = {
+    user: "root",
+    identity_file: join(bed.hosts.dir, "id_ed25519"),
+    known_hosts: join(bed.hosts.dir, "known_hosts"),
+  };
+  await bed.writeInventory({}, { ssh, agent: { path: "/opt/nexcage/nexcage-agent" } });
+  await bed.writeFleet({ web: { command: ["sleep", "1000"], stop_grace_period: "0s", host: "pve1" } });
+}
+
+const template = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst";
+
+proxmoxTest("the commands of proxmox.md, pasted, adopt two guests, and run one by hand", async (t) => {
+  t.timeout(240_000);
+  await using bed = await makeBed(["pve1"], { proxmox: true });
+  const make = (vmid: number) => `pct create ${vmid} ${busyboxTemplate} --hostname guest${vmid}`;
+  // Adopted guests are as if made of the newest template of their system.
+  const copy = "cd /var/lib/vz/template/cache && cp busybox-* alpine-3.22-default_20250617_amd64.tar.zst";
+  const script = [copy, ...[105, 106].map(make)].join("\n");
+  const made = await bed.host("pve1").exec(["sh", "-ec", script]);
+  t.is(made.exitCode, 0, made.stderr);
+  await bed.writeFleet({});
+  const said = await pastePage(t, bed, { page: "proxmox.md", own: { [template]: busyboxTemplate } });
+  t.regex(said, /guest 105 is this fleet's\n.*guest 106 is this fleet's/);
+  const { stdout } = await bed.host("pve1").exec(["pct", "list"]);
+  t.deepEqual(stdout.match(/^\d+/gm), ["105", "106"], "that by hand is gone again");
+});
+
+proxmoxTest("the commands of from-0.7.md, pasted, do on the host what 0.7 did", async (t) => {
+  t.timeout(120_000);
+  await using bed = await makeBed(["pve1"], { proxmox: true });
+  const blocks = codeBlocks(await readFile(join(docs, "from-0.7.md"), "utf8"));
+  const configuration = blocks.find(({ language }) => language === "yaml")?.code ?? "";
+  const own = { [template]: busyboxTemplate };
+  const file = "/etc/nexcage/config.yaml";
+  const text = configuration.replace("storage: local-lvm, rootfs_size_gb: 8", "rootfs_size_gb: 1");
+  t.not(text, configuration);
+  const write = ["sh", "-c", `mkdir -p /etc/nexcage && cat >${file}`];
+  await bed.host("pve1").exec(write, { input: text });
+  const said = await pastePage(t, bed, { page: "from-0.7.md", own });
+  t.regex(said, /"status": "running"/);
+  t.regex(said, /crun.*cilium/);
+  t.is((await bed.host("pve1").exec([join(dist, "nexcage-agent"), "list", "-q"])).stdout, "");
+});
+
+test("what a page has the reader type is in blocks of sh, which are run or say why not", async (t) => {
+  for (const name of readdirSync(docs).filter((file) => file.endsWith(".md"))) {
+    const text = await readFile(join(docs, name), "utf8");
+    t.notRegex(text, /\n\n {4}\S/, `${name}: a block that is indented has no language`);
+    const shell = codeBlocks(text).filter(({ language }) => language === "sh");
+    t.is(shell.length > 0, pastedPages.includes(name), name);
+    t.notThrows(() => commandsOf(text), name);
+    for (const { note } of shell.filter(({ note: one }) => one?.startsWith("not run")))
+      t.regex(note ?? "", /^not run: \S+ \S+/, name);
   }
 });
 

@@ -8,6 +8,7 @@ import { execa } from "execa";
 import { stringify } from "yaml";
 import { version } from "../../shared/version.ts";
 import { dist } from "../dist.ts";
+import { readCommands } from "../docs/paste.ts";
 import { testUnless } from "../e2e/host-test.ts";
 import { whyNoPackages } from "./requirements.ts";
 import { makeRoot, type Root, type Suite, whyNoRoot } from "./root.ts";
@@ -202,6 +203,43 @@ packageTest(
     const keyring = ["--keyring", join(repository, "nexcage.gpg")];
     const { stderr } = await execa("gpgv", [...keyring, join(repository, "InRelease")]);
     t.regex(stderr, /Good signature from "Releases <releases@example\.org>"/);
+  },
+);
+
+testUnless(
+  whyNoPackages(...programs) ?? whyNoRoot(),
+  "the commands of packages.md, pasted, make a repository, and install, upgrade, verify and remove from it",
+  async (t) => {
+    t.timeout(longMs);
+    made ??= make();
+    const [home, srv] = [await folder(), await folder()];
+    await cp((await made).repository.folder, srv, { recursive: true });
+    const env = { GNUPGHOME: home };
+    const key = ["--batch", "--passphrase", "", "--quick-generate-key", "Releases <releases@example.org>"];
+    await execa("gpg", key, { env });
+    t.teardown(() => execa("gpgconf", ["--kill", "all"], { env }));
+    const [makes, shows, ...others] = await readCommands("packages.md", {
+      "dist/deb --key KEY": `${srv} --key releases@example.org`,
+      "https://packages.example.org/nexcage": "file:/srv",
+      VERSION: `${version}-1`,
+    });
+    await execa("sh", ["-ec", makes?.code ?? ""], { cwd: join(packaging, ".."), env });
+    await using root = await makeRoot({ suite: "bookworm", srv });
+    await said(t, root, "cp", "/srv/nexcage.gpg", "/nexcage.gpg");
+    const shown = await execa("sh", ["-ec", shows?.code ?? ""], { cwd: srv, env });
+    t.regex(shown.stdout, /Releases <releases@example\.org>/);
+    let output = "";
+    // One by one, because apt takes all of its stdin; but for the one that has lines of its own.
+    for (const { code, line } of others)
+      for (const command of code.includes("<<END") ? [code] : code.trimEnd().split("\n")) {
+        const { exitCode, all } = await root.run(["sh", "-ec", command]);
+        // A bare root has no cgroups, which doctor tells.
+        if (!code.includes("doctor")) t.is(exitCode, 0, `packages.md:${line}:\n${command}\n${all}`);
+        output += all;
+      }
+    t.regex(output, /crun.*1\.21/);
+    t.regex(output, /Purging configuration files for nexcage-agent/);
+    await said(t, root, "test", "!", "-e", "/usr/lib/nexcage");
   },
 );
 

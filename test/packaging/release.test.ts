@@ -10,6 +10,7 @@ import manifest from "../../package.json" with { type: "json" };
 import { sha256OfFile } from "../../shared/file-digest.ts";
 import { version } from "../../shared/version.ts";
 import { dist } from "../dist.ts";
+import { readCommands } from "../docs/paste.ts";
 import { makeBed } from "../e2e/bed.ts";
 import { hostTest, testUnless } from "../e2e/host-test.ts";
 import { whyNoPackages } from "./requirements.ts";
@@ -107,6 +108,28 @@ releaseTest(
       const licences = await readFile(join(unpacked, name, "THIRD-PARTY"), "utf8");
       for (const [, file = ""] of licences.matchAll(/see (licences\/[\w.-]*\w)/g))
         t.true((await readFile(join(unpacked, name, file), "utf8")).length > 1000, file);
+    }
+  },
+);
+
+releaseTest(
+  "the commands of verify.md, pasted, verify a release and the agent in it",
+  async (t, { one, unpacked, signers }) => {
+    const [downloaded, agentIn, ...more] = await readCommands("verify.md", {
+      "-f allowed_signers": `-f ${signers}`,
+    });
+    t.deepEqual(more, []);
+    for (const [commands, cwd] of [
+      [downloaded, one],
+      [agentIn, join(unpacked, agent)],
+    ] as const) {
+      const { exitCode, all } = await execa("sh", ["-ec", commands?.code ?? "false"], {
+        cwd,
+        all: true,
+        reject: false,
+      });
+      t.is(exitCode, 0, `verify.md:${commands?.line}:\n${all}`);
+      t.regex(all, /Good "nexcage-(release|agent)" signature for nexcage/);
     }
   },
 );
