@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { readdir, readFile, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import * as z from "zod";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
+import { agentFolders, type Folder, folderAt } from "./along.ts";
 
 const Part = z.object({ file: z.string(), bytes: z.int().positive() });
 
@@ -22,39 +22,35 @@ const BuildJson = z.object({
 });
 
 export type AgentBuild = z.infer<typeof BuildJson> & {
-  folder: string;
+  /** Where a part of it can be read. */
+  pathOf(part: z.infer<typeof Part>): string;
   /** `SHA256SUMS`: the digests of both archives and of all files in them. */
   sums: Buffer;
   /** `SHA256SUMS.sig`, as `ssh-keygen -Y sign -n nexcage-agent` makes it; empty where there is none. */
   signature: Buffer;
 };
 
-/** Beside the bundle in the product, in `dist/` of a clone. */
-const places = ["agents", "../../dist/lib/nexcage/agents"].map((path) => join(import.meta.dirname, path));
-
 /**
  * The builds of the agent that came with this nexcage, or the one in a folder of the user's.
  * @throws {NexcageError} `INVALID_FILE` where that folder holds none, `AGENT_MISSING` where none came along
  */
 export async function findBuilds(folder: string | undefined): Promise<AgentBuild[]> {
-  if (folder !== undefined) return [await readBuild(resolve(folder))];
-  for (const place of places) {
-    const names = await readdir(place).catch(() => []);
-    if (names.length > 0) return await Promise.all(names.sort().map((name) => readBuild(join(place, name))));
-  }
+  if (folder !== undefined) return [await readBuild(folderAt(resolve(folder)))];
+  const folders = await agentFolders();
+  if (folders.length > 0) return await Promise.all(folders.map(readBuild));
   throw new NexcageError("AGENT_MISSING", "this nexcage came without an agent to send", {
     hint: "name a folder with one: --agent DIR; npm run build leaves one in dist/lib/nexcage/agents",
   });
 }
 
-async function readBuild(folder: string): Promise<AgentBuild> {
+async function readBuild(folder: Folder): Promise<AgentBuild> {
   const invalid = (why: string, cause?: unknown) =>
-    new NexcageError("INVALID_FILE", `${folder} holds no build of the agent: ${why}`, {
+    new NexcageError("INVALID_FILE", `${folder.path} holds no build of the agent: ${why}`, {
       hint: "npm run build leaves them in dist/lib/nexcage/agents",
       cause,
     });
   const read = async (name: string): Promise<Buffer> =>
-    await readFile(join(folder, name)).catch((error: Error) => {
+    await folder.read(name).catch((error: Error) => {
       throw invalid(error.message, error);
     });
   const parsed = BuildJson.safeParse(parseJson(await read("build.json")));
@@ -63,18 +59,18 @@ async function readBuild(folder: string): Promise<AgentBuild> {
   const { build, agent, node } = parsed.data;
   // Half a copy would have the host wait for the rest.
   for (const { file, bytes } of [agent, node]) {
-    const { size } = await stat(join(folder, file)).catch((error: Error) => {
+    const size = await folder.size(file).catch((error: Error) => {
       throw invalid(error.message, error);
     });
     if (size !== bytes) throw invalid(`${file} has ${size} bytes, and not ${bytes}`);
   }
   const sums = await read("SHA256SUMS");
   if (!build.endsWith(`-${sha256(sums).slice(0, 12)}`)) throw invalid(`SHA256SUMS is not that of ${build}`);
-  const signature = await readFile(join(folder, "SHA256SUMS.sig")).catch((error: unknown) => {
+  const signature = await folder.read("SHA256SUMS.sig").catch((error: unknown) => {
     if (hasCode(error, "ENOENT")) return Buffer.alloc(0);
     throw error;
   });
-  return { ...parsed.data, folder, sums, signature };
+  return { ...parsed.data, pathOf: ({ file }) => folder.pathOf(file), sums, signature };
 }
 
 export function sha256(data: Buffer): string {

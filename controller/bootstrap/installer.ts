@@ -1,5 +1,4 @@
-import { createReadStream, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { type ErrorCode, NexcageError } from "../../shared/errors.ts";
 import { mark } from "../../shared/protocol.ts";
@@ -7,6 +6,7 @@ import { untilAborted } from "../abort.ts";
 import type { AgentChannel } from "../session.ts";
 import type { Transport } from "../transport.ts";
 import { type AgentBuild, sha256 } from "./agent-build.ts";
+import { readInstallScript } from "./along.ts";
 import { type HostFacts, parseFacts } from "./facts.ts";
 
 type Waiting = { signal: AbortSignal };
@@ -90,7 +90,7 @@ export class Installer implements AsyncDisposable {
     transport: Transport,
     { host, agentPath, signal }: { host: string; agentPath: string } & Waiting,
   ): Promise<Installer> {
-    const script = readFileSync(join(import.meta.dirname, "install.sh"));
+    const script = readInstallScript();
     const words = ["sh", "-c", readScript, "nexcage-bootstrap", mark.trim(), String(script.length)];
     const channel = await transport
       .openAgent([...words, installRoot, agentPath], { signal })
@@ -146,10 +146,7 @@ export class Installer implements AsyncDisposable {
     });
     answer.catch(() => {}); // looked at below
     this.#channel.stdin.write(Buffer.concat([sums, signature]));
-    const sending = this.#send(
-      parts.map(({ file }) => join(build.folder, file)),
-      { onProgress, signal },
-    );
+    const sending = this.#send(parts.map(build.pathOf), { onProgress, signal });
     sending.catch(() => {});
     // Whoever refuses half of an archive has answered before the rest was sent.
     await Promise.race([sending, answer]);
