@@ -11,10 +11,18 @@ export type Bundle = {
   code(): Buffer;
 };
 
-/** @param code from `Bundle.code` of this bundle; V8 refuses that of another version, and compiles again */
+/** @param code see {@link compileBundle} */
 export function loadBundle(file: string, code?: Buffer): Bundle {
+  return compileBundle(readFileSync(file), { file, code });
+}
+
+/** @param options.code from `Bundle.code` of this bundle; V8 refuses that of another version, and compiles again */
+export function compileBundle(
+  source: Buffer,
+  { file, code }: { file: string; code: Buffer | undefined },
+): Bundle {
   // esbuild writes ASCII, so that this reading needs no decoding.
-  const script = new Script(readFileSync(file, "latin1"), {
+  const script = new Script(source.toString("latin1"), {
     filename: file,
     ...(code && { cachedData: code }),
     importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,

@@ -15,7 +15,7 @@ import { version } from "../shared/version.ts";
 import { fail } from "./debian/fail.ts";
 import { archive } from "./release/archive.ts";
 import { componentsOf } from "./release/components.ts";
-import { agentFolder, controllerFolder, npmFolder } from "./release/folders.ts";
+import { agentFolder, controllerFolder, licencesText, npmFolder } from "./release/folders.ts";
 import { type Artifact, provenance, sourceOf } from "./release/provenance.ts";
 import { cycloneDx, spdx } from "./release/sbom.ts";
 import { allowedSigner, openKey, type SigningKey, sign } from "./release/sign.ts";
@@ -93,6 +93,8 @@ async function writePackages(
   const controller = `nexcage-${version}-${platform}`;
   controllerFolder(join(work, controller), tree);
   await archive(join(out, `${controller}.tar.zst`), { ...how, name: controller });
+  await script("single-file.ts", ["--dist", tree, "--out", join(out, controller)]);
+  await writeFile(join(out, `nexcage-${version}.licences.txt`), licencesText());
   const agent = `nexcage-agent-${version}-${platform}`;
   agentFolder(join(work, agent), { tree, build });
   await archive(join(out, `${agent}.tar.zst`), { ...how, name: agent });

@@ -53,6 +53,13 @@ export function npmFolder(
   writeFileSync(join(target, "package.json"), `${JSON.stringify(manifest, undefined, 2)}\n`);
 }
 
+/** The licences of all that is in nexcage, for who has it as one file. */
+export function licencesText(): string {
+  const licences = copyrightOf({ npm: true, native: true, node: true });
+  const texts = commonIn(licences).map((path) => `${path}\n\n${readFileSync(path, "utf8")}`);
+  return [licences, ...texts].join(`\n${"-".repeat(78)}\n\n`);
+}
+
 function place(target: string, { tree, files }: { tree: string; files: readonly string[] }): void {
   for (const path of files) {
     const to = join(target, path);
@@ -68,6 +75,11 @@ function pages(target: string, parts: { native: boolean; node: boolean }): void 
   const licences = copyrightOf({ npm: true, ...parts });
   writeFileSync(join(target, "THIRD-PARTY"), licences.replaceAll(commonLicences, "licences"));
   mkdirSync(join(target, "licences"));
-  for (const path of new Set(licences.match(new RegExp(`${commonLicences}/[\\w.-]*\\w`, "g"))))
+  for (const path of commonIn(licences))
     cpSync(path, join(target, "licences", basename(path)), { dereference: true });
+}
+
+/** The whole texts that it refers to. */
+function commonIn(licences: string): string[] {
+  return [...new Set(licences.match(new RegExp(`${commonLicences}/[\\w.-]*\\w`, "g")))];
 }

@@ -83,8 +83,10 @@ releaseTest(
     t.deepEqual(
       names.map((name) => name.replaceAll(version, "VERSION").replaceAll(process.versions.node, "NODE")),
       [
+        "nexcage-VERSION-linux-x64",
         "nexcage-VERSION-linux-x64.tar.zst",
         "nexcage-VERSION.cdx.json",
+        "nexcage-VERSION.licences.txt",
         "nexcage-VERSION.spdx.json",
         "nexcage-VERSION.tgz",
         "nexcage-agent-VERSION-linux-x64.tar.zst",
@@ -111,6 +113,18 @@ releaseTest(
     }
   },
 );
+
+releaseTest("the one file runs, and has the agent that the archive has", async (t, { one, unpacked }) => {
+  const file = join(one, controller);
+  t.is((await execa(file, ["version"])).stdout, `nexcage ${version}`);
+  await hasAgents(t, file);
+  const sums = await readFile(join(unpacked, controller, "lib/nexcage/agents/linux-x64/SHA256SUMS.sig"));
+  t.true((await readFile(file)).includes(sums), "as it was signed");
+  t.regex(
+    await readFile(join(one, `nexcage-${version}.licences.txt`), "utf8"),
+    /GNU GENERAL PUBLIC LICENSE|GNU LESSER/,
+  );
+});
 
 releaseTest(
   "the commands of verify.md, pasted, verify a release and the agent in it",
