@@ -14,7 +14,6 @@ export const ociCommonOptions = {
     completes: "file",
     describe: "where errors are written too: a file, file:PATH or syslog:NAME",
   },
-  "log-format": { choices: ["text", "json"] as const, describe: "how they are written there" },
   debug: { type: "boolean", describe: "write what the runtime does, too" },
   "systemd-cgroup": { type: "boolean", describe: "refused: cgroups are written directly" },
   "cgroup-manager": { choices: ["cgroupfs", "disabled"] as const, describe: "who makes cgroups" },

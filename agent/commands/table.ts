@@ -79,7 +79,7 @@ export const table = {
       type: "string",
       choices: logFormats,
       defaultDescription: "text; json for serve, and with -o json",
-      describe: "how it is written there",
+      describe: "how the log is written, there and by --log",
     },
     "lock-timeout": {
       type: "string",
