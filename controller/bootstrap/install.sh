@@ -133,7 +133,7 @@ unpack() { # ARCHIVE BYTES
 }
 
 version() { # BUILD
-  if said=$(timeout 120 "$versions/$1/nexcage-agent" --version </dev/null 2>&1 9>&-); then
+  if said=$(timeout 120 "$versions/$1/nexcage-agent" version </dev/null 2>&1 9>&-); then
     answer ok "$said"
   else
     answer failed "$said"

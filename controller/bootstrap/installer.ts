@@ -153,7 +153,7 @@ export class Installer implements AsyncDisposable {
     this.#requireOk(await answer);
   }
 
-  /** What `--version` of a build says. */
+  /** What `version` of a build says. */
   async version(build: string, { signal }: Waiting): Promise<string> {
     const { word, text } = await this.#request(["version", build], { signal });
     if (word === "ok") return text;

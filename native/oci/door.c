@@ -58,8 +58,7 @@ int find_folders(struct call_line *call, struct failure *failure) {
   snprintf(call->root, sizeof call->root, "%.4000s/.crun", call->run);
   if (!fits)
     return fail(failure, ENAMETOOLONG, "refused", "--root: too long a path");
-  call->id = value_of(&call->line, "name");
-  if (call->id == NULL && call->line.operand_count > 0 && strcmp(call->line.word, "spec") != 0)
+  if (call->line.operand_count > 0 && strcmp(call->line.word, "spec") != 0)
     call->id = call->line.operands[0];
   return 0;
 }
@@ -135,8 +134,9 @@ static bool has_container(const struct call_line *call) {
 
 enum door door_of(const struct call_line *call) {
   const struct line *line = &call->line;
-  /* In what the rest of the agent says of containers: as it prints it. */
-  if (line->command == NULL || line->unknown != NULL || is_given(line, "help") || is_given(line, "output"))
+  /* `--name ID` is the command line of 0.7, and keeps what it means there: no OCI client has it. */
+  if (line->command == NULL || line->unknown != NULL || is_given(line, "help") || is_given(line, "output") ||
+      is_given(line, "name"))
     return TYPESCRIPT;
   if (strcmp(line->word, "spec") == 0 || is_given(line, "regex") || (strcmp(line->word, "state") == 0 && is_given(line, "all")))
     return HERE;

@@ -36,10 +36,9 @@ int oci_start(const struct call_line *line, struct failure *failure) {
 
 static const char *signal_of(const struct line *line) {
   const char *named = value_of(line, "signal");
-  size_t at = value_of(line, "name") == NULL ? 1 : 0;
   if (named != NULL)
     return named;
-  return line->operand_count > at ? line->operands[at] : "SIGTERM";
+  return line->operand_count > 1 ? line->operands[1] : "SIGTERM";
 }
 
 static int kill_one(const struct call_line *line, const char *id, struct failure *failure) {

@@ -31,7 +31,7 @@ export const bootstrap: Benchmark = {
       },
       { rounds },
     );
-    const program = [join(dist, "nexcage-agent"), "--version"] as const;
+    const program = [join(dist, "nexcage-agent"), "version"] as const;
     const empty = [join(dist, "lib/nexcage/node"), "-e", "0"] as const;
     const start = await interleave(
       {
@@ -46,7 +46,7 @@ export const bootstrap: Benchmark = {
         3,
       ),
       within(
-        { name: "nexcage-agent --version, against an empty program of its Node", ...start, unit: "ms" },
+        { name: "nexcage-agent version, against an empty program of its Node", ...start, unit: "ms" },
         1.5,
       ),
     ];

@@ -51,7 +51,7 @@ async function unlink(path: string): Promise<void> {
 function sick(failures: string[]): string {
   const checks = failures.map((name) => ({ name, result: "failed", message: `${name} is missing` }));
   return `#!/bin/sh
-[ "$1" != --version ] || exec echo nexcage-agent sick
+[ "$1" != version ] || exec echo nexcage-agent sick
 echo '${JSON.stringify(checks)}'
 exit 1
 `;
