@@ -112,6 +112,17 @@ hostTest("the commands of ci.md, pasted after an apply, find nothing to do", asy
   t.regex(await pastePage(t, bed, { page: "ci.md" }), /Nothing to do: 1 unchanged/);
 });
 
+hostTest("the commands of oci-runtime.md, pasted, run a container by hand, and leave nothing", async (t) => {
+  t.timeout(120_000);
+  await using bed = await makeBed(["pve1"]);
+  const said = await pastePage(t, bed, { page: "oci-runtime.md" });
+  t.regex(said, /busybox sleep 100/);
+  t.regex(said, /"limit":67108864/);
+  t.regex(said, /^demo +\d+ +running .* root$/m);
+  const left = await bed.host("pve1").exec(["sh", "-c", "cat /run/demo/output; ls /run/nexcage/.crun"]);
+  t.is(left.stdout, "hello");
+});
+
 /** A fleet of one container, on a host that gets its agent by bootstrap. */
 async function writeFilesFor(bed: Bed): Promise<void> {
   const ssh = {

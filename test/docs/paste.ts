@@ -11,7 +11,16 @@ export const docs = join(import.meta.dirname, "../../docs");
 
 /** The pages whose commands are run: here, and those of packages and releases where these are made. */
 export const pastedPages = [
-  ...["bootstrap.md", "ci.md", "from-0.7.md", "how-to.md", "packages.md", "proxmox.md", "tutorial.md"],
+  ...[
+    "bootstrap.md",
+    "ci.md",
+    "from-0.7.md",
+    "how-to.md",
+    "oci-runtime.md",
+    "packages.md",
+    "proxmox.md",
+    "tutorial.md",
+  ],
   "verify.md",
 ];
 
