@@ -16,7 +16,7 @@ ociTest(
       stderr: "bad",
     });
     const killed = await shell(
-      `$A run -b ${bundle("web", obedient)} web >$B/out 2>&1 & until grep -q ready $B/out; do sleep 0.02; done; $A kill web KILL; wait $!`,
+      `rm -f $B/out; $A run -b ${bundle("web", obedient)} web >$B/out 2>&1 & until grep -q ready $B/out; do sleep 0.02; done; $A kill web KILL; wait $!`,
     );
     t.is(killed.exitCode, 137);
     t.is(await leftovers(), before);
@@ -29,7 +29,7 @@ ociTest(
     const before = await leftovers();
     const folder = bundle("web", obedient);
     const ended = await shell(
-      `$A run -b ${folder} web >$B/out & pid=$!; until grep -q ready $B/out; do sleep 0.02; done; kill -TERM $pid; wait $pid`,
+      `rm -f $B/out; $A run -b ${folder} web >$B/out & pid=$!; until grep -q ready $B/out; do sleep 0.02; done; kill -TERM $pid; wait $pid`,
     );
     t.is(ended.exitCode, 7);
     t.is(await leftovers(), before);
@@ -41,7 +41,7 @@ ociTest(
   async (t, { oci, shell, bundle, status, leftovers }) => {
     const before = await leftovers();
     await shell(
-      `$A run -b ${bundle("web", obedient)} web >$B/out 2>&1 & pid=$!; until grep -q ready $B/out; do sleep 0.02; done; kill -KILL $pid`,
+      `rm -f $B/out; $A run -b ${bundle("web", obedient)} web >$B/out 2>&1 & pid=$!; until grep -q ready $B/out; do sleep 0.02; done; kill -KILL $pid`,
     );
     t.is(await status("web"), "running");
     t.is((await oci("delete", "--force", "web")).exitCode, 0);
