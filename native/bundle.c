@@ -44,7 +44,10 @@ cleanup:
 
 /* Fields that are not in libcrun 1.21's schema: it would ignore them in silence. */
 static int check_unknown_fields(const char *text, struct failure *failure) {
-  static const char *const refused[] = {"netDevices", "memoryPolicy"};
+  static const char *const refused[][4] = {{"linux", "netDevices"},
+                                           {"linux", "memoryPolicy"},
+                                           {"linux", "intelRdt", "schemata"},
+                                           {"linux", "intelRdt", "enableMonitoring"}};
   char reason[256] = "";
   int result = 0;
   yajl_val tree = yajl_tree_parse(text, reason, sizeof reason);
@@ -55,11 +58,12 @@ static int check_unknown_fields(const char *text, struct failure *failure) {
     return fail(failure, EINVAL, "bundle", "config.json: %s", reason[0] == '\0' ? "not JSON" : reason);
   }
   for (size_t i = 0; result == 0 && i < sizeof refused / sizeof *refused; i++) {
-    const char *path[] = {"linux", refused[i], NULL};
+    char field[64];
+    const char *path[4]; /* ended by NULL, as `refused` is */
+    memcpy(path, refused[i], sizeof path);
     if (yajl_tree_get(tree, path, yajl_t_any) == NULL)
       continue;
-    char field[64];
-    snprintf(field, sizeof field, "linux.%s", refused[i]);
+    snprintf(field, sizeof field, "%s.%s%s%s", path[0], path[1], path[2] == NULL ? "" : ".", path[2] == NULL ? "" : path[2]);
     result = refuse(failure, field, "libcrun 1.21 does not know it and would ignore it");
   }
   yajl_tree_free(tree);

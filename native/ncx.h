@@ -65,7 +65,7 @@ int ncx_pids(const char *root, const char *id, char *json, size_t json_size, cha
 
    Refused before anything is made: a config without linux.cgroupsPath, one without a mount namespace, one that mounts
    nothing on /dev, a root whose /dev is something else than a folder, unknown capabilities, linux.netDevices,
-   linux.memoryPolicy. Whatever fails, no state, process, mount or cgroup of it is left. */
+   linux.memoryPolicy, linux.intelRdt.schemata, linux.intelRdt.enableMonitoring. Whatever fails, no state, process, mount or cgroup of it is left. */
 int ncx_create(const char *root, const char *id, const char *bundle, const char *lower, const char *upper,
                const char *work_folder, const char *monitor, const char *io, const char *log, int64_t log_max_bytes,
                const char *exit_record, int inherit_stdio, int timeout_ms, char *json, size_t json_size, char *error,

@@ -22,7 +22,7 @@ const refusals = [
   /^root\.path: /,
   /^linux\.cgroupsPath: must not hold/,
   /^linux\.namespaces: no "mount"/, // its mounts would stay on the host
-  /^linux\.\w+: libcrun 1\.21 does not know it/,
+  /^linux\.[\w.]+: libcrun 1\.21 does not know it/,
 ];
 
 const document = {

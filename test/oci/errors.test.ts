@@ -203,6 +203,11 @@ const bundles: { title: string; edit: (config: Config) => unknown; said: RegExp 
     said: /^linux\.netDevices: /,
   },
   {
+    title: "a schema of Intel RDT's that is not known",
+    edit: ({ linux }) => Object.assign(linux, { intelRdt: { schemata: ["MB:0=20"] } }),
+    said: /^linux\.intelRdt\.schemata: /,
+  },
+  {
     title: "a memory policy",
     edit: ({ linux }) => Object.assign(linux, { memoryPolicy: {} }),
     said: /^linux\.memoryPolicy: /,

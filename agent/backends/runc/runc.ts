@@ -1,7 +1,8 @@
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { asNexcageError, type ErrorCode, NexcageError } from "../../../shared/errors.ts";
+import { asNexcageError, type ErrorCode, hasCode, NexcageError } from "../../../shared/errors.ts";
 import type { Log } from "../../log.ts";
 import { signalNumber } from "../../signals.ts";
 import { readNames, readText } from "../../state/files.ts";
@@ -124,16 +125,31 @@ async function findVersion(directory: string, log: Log): Promise<string> {
       hint: "build it: native/build",
     });
   try {
-    const [said = ""] = (await run(undefined, ["--version"], log)).split("\n");
+    const [said = ""] = (await askVersion(log)).split("\n");
     return said.replace("runc version ", "");
   } catch (error) {
-    const { code, message } = asNexcageError(error);
-    if (code === "BACKEND_UNAVAILABLE") throw error;
-    throw new NexcageError("BACKEND_UNAVAILABLE", message, {
-      hint: "by hand: runc --version",
-      cause: error,
-    });
+    const isMissing = hasCode(error, "ENOENT");
+    throw new NexcageError(
+      "BACKEND_UNAVAILABLE",
+      isMissing
+        ? "runc: there is no runc on this host"
+        : `runc: it cannot be run: ${asNexcageError(error).message}`,
+      { hint: isMissing ? "install it: apt-get install runc" : "by hand: runc --version", cause: error },
+    );
   }
+}
+
+/** Who only looks at what there is loads nothing for it that changes would need. */
+function askVersion(log: Log): Promise<string> {
+  log.debug({ arguments: ["--version"] }, program);
+  return new Promise((resolve, reject) => {
+    const options = { env: environment, timeout: timeoutMs, maxBuffer: 64 * 1024 };
+    const child = execFile(program, ["--version"], options, (error, stdout) => {
+      if (error === null) resolve(stdout);
+      else reject(error);
+    });
+    child.stdin?.end();
+  });
 }
 
 /** Its log would go where the container's output goes; why something failed it says on stderr all the same. */
@@ -141,11 +157,11 @@ function globals(root: string): string[] {
   return ["--root", root, "--log", "/dev/null"];
 }
 
-async function run(root: string | undefined, words: string[], log: Log, input?: string): Promise<string> {
+async function run(root: string, words: string[], log: Log, input?: string): Promise<string> {
   log.debug({ arguments: words }, program);
   const { execa } = await import("execa");
   const [verb = ""] = words;
-  const result = await execa(program, [...(root === undefined ? [] : globals(root)), ...words], {
+  const result = await execa(program, [...globals(root), ...words], {
     env: environment,
     extendEnv: false,
     ...(input === undefined ? { stdin: "ignore" as const } : { input }),
