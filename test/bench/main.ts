@@ -13,10 +13,22 @@ import { memory } from "./memory.ts";
 import { native } from "./native.ts";
 import { oci } from "./oci.ts";
 import { plan } from "./plan.ts";
+import { podman } from "./podman.ts";
 import { proxmox } from "./proxmox.ts";
 import { upload } from "./upload.ts";
 
-const benchmarks: Benchmark[] = [native, oci, apply, create, upload, bootstrap, memory, plan, proxmox];
+const benchmarks: Benchmark[] = [
+  native,
+  oci,
+  podman,
+  apply,
+  create,
+  upload,
+  bootstrap,
+  memory,
+  plan,
+  proxmox,
+];
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
