@@ -155,16 +155,23 @@ static int make(const struct call_line *call, struct libcrun_context_s *context,
   return failure->result;
 }
 
-static int create(const struct call_line *call, bool runs, struct failure *failure) {
-  struct libcrun_context_s context;
-  libcrun_container_t *container = NULL;
+/* Under the lock: through either door. */
+static int require_new(const struct call_line *call, struct failure *failure) {
   enum container_status status;
-  char paths[4][PATH_MAX], bundle[PATH_MAX];
-  const char *config = bundle_config_of(&call->line), *given = value_of(&call->line, "bundle");
   if (look(call->root, call->id, &status, failure) < 0)
     return failure->result;
-  if (status != MISSING)
-    return fail(failure, EEXIST, "exists", "container %s already exists", call->id);
+  if (status == MISSING && !has_record(call))
+    return 0;
+  return fail(failure, EEXIST, "exists", "container %s already exists", call->id);
+}
+
+static int create_locked(const struct call_line *call, bool runs, struct failure *failure) {
+  struct libcrun_context_s context;
+  libcrun_container_t *container = NULL;
+  char paths[4][PATH_MAX], bundle[PATH_MAX];
+  const char *config = bundle_config_of(&call->line), *given = value_of(&call->line, "bundle");
+  if (require_new(call, failure) < 0)
+    return failure->result;
   if (set_context(call, &context, failure) < 0 || make_absolute(&context.console_socket, paths[0], failure) < 0 ||
       make_absolute(&context.pid_file, paths[1], failure) < 0 || make_absolute(&config, paths[2], failure) < 0)
     return failure->result;
@@ -183,6 +190,14 @@ static int create(const struct call_line *call, bool runs, struct failure *failu
   if (result == 0)
     result = make(call, &context, container, runs, failure);
   libcrun_container_free(container);
+  return result;
+}
+
+static int create(const struct call_line *call, bool runs, struct failure *failure) {
+  if (check_id(call->id, failure) < 0 || lock_container(call, failure) < 0)
+    return failure->result;
+  int result = create_locked(call, runs, failure);
+  unlock_container();
   return result;
 }
 

@@ -123,11 +123,15 @@ static enum door door_of_new(const struct call_line *call) {
   return has_routing(&call->line) ? TYPESCRIPT_ROUTES : HERE;
 }
 
+bool has_record(const struct call_line *call) {
+  return exists("%s/containers/%s.json", call->lib, call->id) || exists("%s/%s", call->run, call->id);
+}
+
 static bool has_container(const struct call_line *call) {
   struct failure ignored = {0};
   if (check_id(call->id, &ignored) < 0)
     return true; /* to be told so here */
-  if (exists("%s/containers/%s.json", call->lib, call->id) || exists("%s/%s", call->run, call->id))
+  if (has_record(call))
     return false;
   return exists("%s/.crun/%s", call->run, call->id) || !is_in_guests(call->id);
 }

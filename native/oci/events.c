@@ -1,9 +1,9 @@
 /* events: what a container uses, as lines of JSON in the words of runc's events, until it ends; and each time the
    kernel kills for want of memory. Times are ns, sizes are bytes; what the kernel does not tell is left out. */
 #define _GNU_SOURCE
+#include "duration.h"
 #include "oci.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <ocispec/json_common.h>
@@ -143,22 +143,11 @@ static uint64_t oom_kills(const struct source *source) {
   return count;
 }
 
-/* "5s", "500ms", "1m"; a number alone is seconds. */
 static int read_interval(const struct line *line, struct timespec *interval, struct failure *failure) {
-  static const struct {
-    const char *unit;
-    double seconds;
-  } units[] = {{"ms", 0.001}, {"s", 1}, {"", 1}, {"m", 60}, {"h", 3600}};
   const char *text = value_of(line, "interval");
-  char *end = "";
-  double value = text == NULL ? 5 : strtod(text, &end), seconds = 0;
-  for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-    if (strcmp(end, units[i].unit) == 0)
-      seconds = value * units[i].seconds;
-  if (text != NULL && (!isdigit((unsigned char)text[0]) || !(seconds >= 0.001 && seconds <= 86400)))
+  double seconds = 5;
+  if (text != NULL && (!parse_duration(text, &seconds) || !(seconds >= 0.001 && seconds <= 86400)))
     return fail(failure, EINVAL, "refused", "--interval: \"%.40s\" is not a time from 1ms to 24h, as in 5s", text);
-  if (text == NULL)
-    seconds = 5;
   interval->tv_sec = (time_t)seconds;
   interval->tv_nsec = (long)((seconds - (double)interval->tv_sec) * 1e9);
   return 0;

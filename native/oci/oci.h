@@ -20,6 +20,8 @@ enum door { HERE, TYPESCRIPT, TYPESCRIPT_ROUTES };
 /* Fills in the folders and the id. */
 int find_folders(struct call_line *call, struct failure *failure);
 enum door door_of(const struct call_line *call);
+/* Whether it is the rest of the agent's. */
+bool has_record(const struct call_line *call);
 
 /* node.c: the rest of the agent. */
 void __attribute__((noreturn)) become_agent(const char *name, const char *library, const struct line *line, char **arguments);
@@ -48,6 +50,10 @@ int oci_resume(const struct call_line *call, struct failure *failure);
 int oci_update(const struct call_line *call, struct failure *failure);
 int oci_spec(const struct call_line *call, struct failure *failure);
 int oci_events(const struct call_line *call, struct failure *failure);
+
+/* lock.c: for as long as a container is made. */
+int lock_container(const struct call_line *call, struct failure *failure);
+void unlock_container(void);
 
 /* create.c: the cgroup of a container whose bundle names none; the caller frees it. NULL when memory is out. */
 char *own_cgroup(const struct call_line *call, const char *id);

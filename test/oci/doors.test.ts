@@ -181,6 +181,31 @@ ociTest("features has what OCI clients read, and what the host can run", async (
 });
 
 ociTest(
+  "who makes a container of an id is the only one, through either door, and only while it is made",
+  async (t, { detached, bundle, shell }) => {
+    const folder = bundle("web", obedient);
+    await shell(
+      "mkdir -p -m 700 /run/lock/nexcage; flock /run/lock/nexcage/container-web sleep 1 >/dev/null 2>&1 &",
+    );
+    await shell("until ! flock -n /run/lock/nexcage/container-web true; do sleep 0.02; done");
+    const busy = await detached("create", "--lock-timeout", "100ms", "-b", folder, "web");
+    t.is(busy.exitCode, 1);
+    t.regex(busy.stdout, /container-web is held: another command has worked on this container for 0\.1 s$/);
+    t.is((await detached("create", "-b", folder, "web")).exitCode, 0, "it waits");
+    const running = await shell(
+      `rm -f $B/out; $A run -b ${folder} other >$B/out 2>&1 & until grep -q ready $B/out 2>/dev/null; do sleep 0.02; done; ls /run/lock/nexcage`,
+    );
+    t.notRegex(running.stdout, /container-/);
+    await shell("chmod 777 /run/lock/nexcage");
+    t.regex(
+      (await detached("create", "-b", folder, "third")).stdout,
+      /^\/run\/lock\/nexcage belongs to uid 0, or others may write there/,
+    );
+    await shell("chmod 700 /run/lock/nexcage");
+  },
+);
+
+ociTest(
   "another user has a root of their own, and sees nothing of root's",
   async (t, { program, oci, shell, start }) => {
     await start("web", sleeping);
