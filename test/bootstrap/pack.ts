@@ -3,4 +3,4 @@ import { packAgent } from "../../packaging/agent-build.ts";
 import { version } from "../../shared/version.ts";
 
 const [tree = "", target = ""] = process.argv.slice(2);
-packAgent(tree, target, { version, level: 3 });
+packAgent(tree, target, { version, level: 9 });
