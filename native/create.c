@@ -80,6 +80,8 @@ static int create_in_bundle(struct create *create, struct answer *answer) {
   int result = load_bundle("config.json", &container, failure);
   if (result == 0)
     result = check_cgroups_path(container->container_def, failure);
+  if (result == 0)
+    result = check_capabilities(container->container_def->process, failure);
   if (result == 0 && create->call->lower[0] != '\0') {
     result = leave_host_mounts(&create->host_namespace, failure);
     if (result == 0 && chdir(create->call->bundle) < 0) /* into the new namespace's copy of it */

@@ -27,6 +27,8 @@ struct watch watch_of(const struct call *call);
 
 /* bundle.c */
 int load_bundle(const char *path, libcrun_container_t **container, struct failure *failure);
+bool is_capability(const char *name);
+/* A word that is none is a failure here; the specification only wants a warning, and OCI clients rely on that. */
 int check_capabilities(const runtime_spec_schema_config_schema_process *process, struct failure *failure);
 int check_dev(const char *rootfs, struct failure *failure);
 

@@ -122,6 +122,8 @@ int open_report(const struct call_line *call, struct failure *failure) {
     return failure->result;
   if (is_given(&call->line, "debug"))
     libcrun_set_verbosity(LIBCRUN_VERBOSITY_DEBUG);
+  else if (log != NULL) /* such as a capability that is none; never on stderr, which clients want silent */
+    libcrun_set_verbosity(LIBCRUN_VERBOSITY_WARNING);
   crun_set_output_handler(take_output, NULL);
   return 0;
 }

@@ -260,3 +260,24 @@ ociTest("another file stands in for config.json", async (t, { shell, bundle }) =
   writeFileSync(join(folder, "near.json"), "{");
   t.regex((await shell(`cd ${folder} && $A run --config near.json web`)).stderr, /^config.json: /);
 });
+
+ociTest(
+  "a capability that is none is left out, with a warning in the log and silence on stderr",
+  async (t, { shell, bundle }) => {
+    const folder = bundle("web", ["/bin/grep", "CapBnd", "/proc/self/status"], (config) => {
+      config.process.capabilities = { bounding: ["CAP_NOPE", "CAP_KILL"] };
+    });
+    const run = await shell(`$A --log /run/warned.json --log-format json run -b ${folder} web`);
+    t.deepEqual(run, { exitCode: 0, stdout: "CapBnd:\t0000000000000020", stderr: "" });
+    const { stdout } = await shell("grep CAP_NOPE /run/warned.json");
+    t.like(JSON.parse(stdout.split("\n")[0] ?? ""), { level: "warning", msg: "unknown cap: `CAP_NOPE`" });
+  },
+);
+
+for (const ociVersion of ["1.0.0", "1.1.0", "1.2.1", "1.3.0"])
+  ociTest(`a bundle of version ${ociVersion} of the specification runs`, async (t, { shell, bundle }) => {
+    const folder = bundle("web", ["/bin/echo", "runs"], (config) => {
+      config.ociVersion = ociVersion;
+    });
+    t.is((await shell(`$A run -b ${folder} web`)).stdout, "runs");
+  });

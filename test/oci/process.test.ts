@@ -226,7 +226,10 @@ ociTest(
       await sets("--cap", "CAP_CHOWN", "-c", "net_raw"),
       ["Inh", "Prm", "Eff", "Bnd", "Amb"].map((set) => `${set} ${32 + 1 + 8192}`),
     );
-    t.regex((await oci("exec", "--cap", "CAP_NOPE", "web", "true")).stderr, /"CAP_NOPE" is not a capability/);
+    t.regex(
+      (await oci("exec", "--cap", "CAP_NOPE", "web", "true")).stderr,
+      /^--cap: "CAP_NOPE" is not a capability$/,
+    );
   },
 );
 
