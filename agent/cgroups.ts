@@ -34,8 +34,9 @@ export async function endCgroup(path: string): Promise<void> {
 
 /** Whether it is gone; a process that was just killed may still be in it. */
 function endIn(folder: string): boolean {
-  for (const pid of (readText(join(folder, "cgroup.procs")) ?? "").split("\n").filter(Boolean))
-    ignoring("ESRCH", () => process.kill(Number(pid), "SIGKILL"));
+  const pids = (readText(join(folder, "cgroup.procs")) ?? "").split("\n").map(Number);
+  // 0 is a process of another pid namespace, and to kill(2) our own group.
+  for (const pid of pids.filter((one) => one > 1)) ignoring("ESRCH", () => process.kill(pid, "SIGKILL"));
   return ignoring("ENOENT", () => rmdirSync(folder), "EBUSY");
 }
 

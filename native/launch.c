@@ -29,7 +29,7 @@ static int run_sealed(const char *program, char **arguments) {
 int main(int count, char **arguments) {
   static const char *const folders[] = {"lib/nexcage", "../lib/nexcage"};
   char here[PATH_MAX], library[PATH_MAX + 32], program[PATH_MAX + 64];
-  char *words[count + 2];
+  char *words[count + 3];
   ssize_t length = readlink("/proc/self/exe", here, sizeof here - 1);
   if (length < 0) {
     fprintf(stderr, "nexcage-agent: /proc/self/exe: %s\n", strerror(errno));
@@ -45,8 +45,9 @@ int main(int count, char **arguments) {
   }
   words[0] = count > 0 ? arguments[0] : "nexcage-agent";
   words[1] = library;
-  for (int i = 1; i <= count; i++)
-    words[i + 1] = count > 0 ? arguments[i] : NULL; /* the NULL at the end too */
+  for (int i = 1; i < count; i++)
+    words[i + 1] = arguments[i];
+  words[count > 0 ? count + 1 : 2] = NULL;
   return run_sealed(program, words);
 }
 

@@ -60,6 +60,8 @@ static int look_locked(const char *root, const char *id, enum container_status *
     return fail(failure, ENOMEM, "failed", "out of memory");
   if (access(directory, F_OK) < 0) {
     *found = MISSING;
+    if (errno != ENOENT && errno != ENOTDIR)
+      result = fail(failure, errno, "failed", "%.300s: %s", directory, strerror(errno));
     goto cleanup;
   }
   if (libcrun_read_container_status(&status, root, id, &error) < 0) {

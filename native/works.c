@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { FREEZE_MAX_MS = 10 * 1000 };
+
 static struct libcrun_context_s context_of(const struct call *call) {
   return (struct libcrun_context_s){.state_root = call->root, .id = call->id, .bundle = "", .fifo_exec_wait_fd = -1};
 }
@@ -70,9 +72,13 @@ int run_pause(const struct call *call, struct answer *answer) {
   int result = libcrun_container_pause(&context, call->id, &error);
   if (result < 0)
     return fail_libcrun(&answer->failure, result, &error, "pause");
-  /* In cgroup v1 libcrun returns while the freezer is still FREEZING; the caller's time limit ends this. */
-  while (look(call->root, call->id, &status, &answer->failure) == 0 && status == RUNNING)
+  /* In cgroup v1 libcrun returns while the freezer is still FREEZING. Somebody may thaw it meanwhile. */
+  for (int waited = 0; look(call->root, call->id, &status, &answer->failure) == 0 && status == RUNNING; waited += 2) {
+    if (waited >= FREEZE_MAX_MS)
+      return fail(&answer->failure, ETIMEDOUT, "timeout", "container %s is not frozen after %d s", call->id,
+                  FREEZE_MAX_MS / 1000);
     nanosleep(&pause, NULL);
+  }
   return answer->failure.result;
 }
 

@@ -63,7 +63,7 @@ const process = {
   "no-new-privs": toggle("it cannot gain privileges"),
   apparmor: text("its AppArmor profile"),
   "process-label": text("its SELinux label"),
-  "ignore-paused": toggle("also in a paused container"),
+  "ignore-paused": toggle("refused: nothing starts in a paused container"),
   "additional-gids": { ...text("a group that it is in too"), alias: "g", array: true, nargs: 1 },
 } as const;
 

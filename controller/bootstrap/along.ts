@@ -52,11 +52,16 @@ function assetFolder(path: string): Folder {
     if (getAssetKeys().includes(key)) return asset(key);
     throw Object.assign(new Error(`${key} is not inside`), { code: "ENOENT" });
   };
+  const paths = new Map<string, string>(); // one copy for all hosts
   return {
     path: `${process.execPath}:${path}`,
     read: async (name) => at(name),
     size: async (name) => at(name).length,
-    pathOf: (name) => unnamedFile(at(name)),
+    pathOf(name) {
+      const path = paths.get(name) ?? unnamedFile(at(name));
+      paths.set(name, path);
+      return path;
+    },
   };
 }
 

@@ -51,21 +51,6 @@ static int set_cgroup_manager(const struct line *line, struct libcrun_context_s 
   return 0;
 }
 
-/* Descriptors from 3 on that the container gets: those that are named, or those of a socket-activated caller. */
-static int set_descriptors(const struct line *line, struct libcrun_context_s *context, struct failure *failure) {
-  const char *wanted = value_of(line, "preserve-fds"), *listen = getenv("LISTEN_FDS");
-  char *end = "";
-  if (wanted != NULL)
-    context->preserve_fds = (int)strtol(wanted, &end, 10);
-  if (*end != '\0' || context->preserve_fds < 0 || context->preserve_fds > 4096)
-    return fail(failure, EINVAL, "refused", "--preserve-fds: \"%.40s\" is not a number of descriptors", wanted);
-  if (listen != NULL)
-    context->listen_fds = atoi(listen);
-  if (context->listen_fds > 0)
-    context->preserve_fds += context->listen_fds;
-  return 0;
-}
-
 static int set_context(const struct call_line *call, struct libcrun_context_s *context, struct failure *failure) {
   const struct line *line = &call->line;
   const char *rootless = value_of(line, "rootless"), *notify = getenv("NOTIFY_SOCKET");
@@ -121,37 +106,47 @@ static int make_absolute(const char **path, char *space, struct failure *failure
   return 0;
 }
 
-/* What libcrun leaves when it fails before there is a process: not what another create has of this id. */
-static void clean(const struct call_line *call, const runtime_spec_schema_config_schema *config,
-                  const struct failure *failure) {
-  libcrun_error_t error = NULL;
-  if (strcmp(failure->kind, "exists") == 0)
-    return;
-  remove_cgroup(config->linux->cgroups_path, false);
-  libcrun_container_delete_status(call->root, call->id, &error);
-  libcrun_error_release(&error);
+/* What a failed create leaves, under its lock: nothing of it but this call's own. */
+static void clean(const struct call_line *call, const runtime_spec_schema_config_schema *config) {
+  struct answer answer = {0};
+  struct failure ignored = {0};
+  struct call half = {.work = DELETE, .root = call->root, .id = call->id, .force = true};
+  if (look(call->root, call->id, &half.status, &ignored) == 0 && half.status != MISSING)
+    run_delete(&half, &answer);
+  remove_cgroup(config->linux->cgroups_path, half.status != MISSING);
 }
 
-static bool is_taken(libcrun_error_t error) {
-  return error != NULL && (strstr(error->msg, "already exists") != NULL || strstr(error->msg, "cannot create state") != NULL);
+static int fail_make(const struct call_line *call, libcrun_error_t *error, struct failure *failure) {
+  fail_crun(failure, error);
+  if (failure->message[0] == '\0' && !has_said())
+    fail(failure, EPROTO, "failed", "%s: libcrun gave no reason", call->line.word);
+  return failure->result;
+}
+
+/* libcrun takes the end of the process that makes a detached container for its success. */
+static int require_made(const struct call_line *call, struct failure *failure) {
+  enum container_status status;
+  if (look(call->root, call->id, &status, failure) == 0 && (status == HALF_MADE || status == MISSING))
+    fail(failure, EPROTO, "failed", "%s: the process that made the container was killed", call->line.word);
+  return failure->result;
 }
 
 static int make(const struct call_line *call, struct libcrun_context_s *context, libcrun_container_t *container,
                 bool runs, struct failure *failure) {
   libcrun_error_t error = NULL;
+  unsigned keep = is_given(&call->line, "keep") ? LIBCRUN_RUN_OPTIONS_KEEP : 0;
   if (runs)
     size_as_caller(context, container->container_def->process);
-  int result = runs ? libcrun_container_run(context, container, is_given(&call->line, "keep") ? LIBCRUN_RUN_OPTIONS_KEEP : 0, &error)
+  int result = runs ? libcrun_container_run(context, container, keep, &error)
                     : libcrun_container_create(context, container, 0, &error);
-  if (result >= 0)
-    return runs && !context->detach ? result : 0;
-  bool taken = is_taken(error);
-  fail_crun(failure, &error);
-  if (failure->message[0] == '\0' && !has_said())
-    fail(failure, EPROTO, "failed", "%s: libcrun gave no reason", call->line.word);
-  if (taken)
-    fail(failure, EEXIST, "exists", "container %s already exists", call->id);
-  clean(call, container->container_def, failure);
+  if (result >= 0 && runs && !context->detach)
+    return result;
+  if (result < 0)
+    fail_make(call, &error, failure);
+  else
+    require_made(call, failure);
+  if (failure->result < 0)
+    clean(call, container->container_def);
   return failure->result;
 }
 
@@ -160,7 +155,7 @@ static int require_new(const struct call_line *call, struct failure *failure) {
   enum container_status status;
   if (look(call->root, call->id, &status, failure) < 0)
     return failure->result;
-  if (status == MISSING && !has_record(call))
+  if (status == MISSING && !has_record(call, call->id))
     return 0;
   return fail(failure, EEXIST, "exists", "container %s already exists", call->id);
 }

@@ -29,6 +29,27 @@ static const char *variable(const char *name) {
   return value == NULL || value[0] == '\0' ? NULL : value;
 }
 
+/* As Node's resolve() does it, so that both doors have one name for one folder: no "//", "/./", "/../" and no slash at
+   the end. `path` begins with a slash. */
+static void normalise(char *path) {
+  char *out = path, *part = path;
+  while (*part != '\0') {
+    size_t length = strcspn(++part, "/");
+    if (length == 2 && strncmp(part, "..", 2) == 0) {
+      while (out > path && *--out != '/')
+        ;
+    } else if (length > 0 && !(length == 1 && part[0] == '.')) {
+      *out++ = '/';
+      memmove(out, part, length);
+      out += length;
+    }
+    part += length;
+  }
+  if (out == path)
+    *out++ = '/';
+  *out = '\0';
+}
+
 /* As agent/paths.ts has them, and for others than root below their own folder. */
 int find_folders(struct call_line *call, struct failure *failure) {
   static const char standard[] = "/run/nexcage";
@@ -49,6 +70,8 @@ int find_folders(struct call_line *call, struct failure *failure) {
   if (run[0] != '/' && getcwd(here, sizeof here) == NULL)
     return fail(failure, errno, "failed", "--root: the current folder: %s", strerror(errno));
   bool fits = snprintf(call->run, sizeof call->run, "%s%s%s", here, run[0] == '/' ? "" : "/", run) < PATH_MAX - 300;
+  if (fits)
+    normalise(call->run);
   if (strcmp(call->run, standard) == 0 && lib == NULL)
     lib = "/var/lib/nexcage";
   if (lib != NULL)
@@ -123,15 +146,15 @@ static enum door door_of_new(const struct call_line *call) {
   return has_routing(&call->line) ? TYPESCRIPT_ROUTES : HERE;
 }
 
-bool has_record(const struct call_line *call) {
-  return exists("%s/containers/%s.json", call->lib, call->id) || exists("%s/%s", call->run, call->id);
+bool has_record(const struct call_line *call, const char *id) {
+  return exists("%s/containers/%s.json", call->lib, id) || exists("%s/%s", call->run, id);
 }
 
 static bool has_container(const struct call_line *call) {
   struct failure ignored = {0};
   if (check_id(call->id, &ignored) < 0)
     return true; /* to be told so here */
-  if (has_record(call))
+  if (has_record(call, call->id))
     return false;
   return exists("%s/.crun/%s", call->run, call->id) || !is_in_guests(call->id);
 }

@@ -10,11 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Not while it is being made. */
-static bool has_status(DIR *folder, const char *id) {
+/* One of this door's, and not while it is being made. */
+static bool is_ours(const struct call_line *call, DIR *folder, const char *id) {
   char path[300];
   snprintf(path, sizeof path, "%s/status", id);
-  return faccessat(dirfd(folder), path, F_OK, 0) == 0;
+  return faccessat(dirfd(folder), path, F_OK, 0) == 0 && !has_record(call, id);
 }
 
 int for_each(const struct call_line *call,
@@ -37,7 +37,7 @@ int for_each(const struct call_line *call,
   struct dirent *entry;
   while (folder != NULL && (entry = readdir(folder)) != NULL) {
     struct failure own = {0};
-    if (entry->d_name[0] != '.' && regexec(&pattern, entry->d_name, 0, NULL, 0) == 0 && has_status(folder, entry->d_name) &&
+    if (entry->d_name[0] != '.' && regexec(&pattern, entry->d_name, 0, NULL, 0) == 0 && is_ours(call, folder, entry->d_name) &&
         act(call, entry->d_name, &own) < 0 && first.result == 0)
       first = own;
   }

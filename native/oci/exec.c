@@ -190,6 +190,16 @@ static int parse_process(const char *path, process_t **process, struct failure *
   return failure->result;
 }
 
+/* A file says all of a process: what an option says beside it would be lost. */
+static int refuse_beside_file(const struct line *line, struct failure *failure) {
+  static const char *const words[] = {"env",      "user",          "cwd",          "workdir",        "cap",
+                                      "apparmor", "process-label", "no-new-privs", "additional-gids"};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (is_given(line, words[i]))
+      return fail(failure, EINVAL, "refused", "--%s cannot stand beside --process, which says it", words[i]);
+  return 0;
+}
+
 static int find_process(const struct call_line *call, process_t **process, struct failure *failure) {
   libcrun_container_status_t status = {0};
   libcrun_error_t error = NULL;
@@ -197,7 +207,7 @@ static int find_process(const struct call_line *call, process_t **process, struc
   if (libcrun_read_container_status(&status, call->root, call->id, &error) < 0)
     return fail_crun(failure, &error);
   if (file != NULL) {
-    if (parse_process(file, process, failure) == 0 && is_given(&call->line, "tty"))
+    if (refuse_beside_file(&call->line, failure) == 0 && parse_process(file, process, failure) == 0 && is_given(&call->line, "tty"))
       (*process)->terminal = true;
   } else {
     derive_process(call, status.pid, process, failure);
@@ -208,11 +218,13 @@ static int find_process(const struct call_line *call, process_t **process, struc
 
 static int require_running(const struct call_line *call, struct failure *failure) {
   enum container_status status;
+  if (is_given(&call->line, "ignore-paused"))
+    return fail(failure, EINVAL, "refused", "--ignore-paused: libcrun starts nothing in a paused container");
   if (look_existing(call->root, call->id, &status, failure) < 0)
     return failure->result;
   if (status == STOPPED)
     return fail(failure, ESRCH, "stopped", "the container %s is not running", call->id);
-  if (status == PAUSED && !is_given(&call->line, "ignore-paused"))
+  if (status == PAUSED)
     return fail(failure, ESRCH, "stopped", "the container %s is paused", call->id);
   return 0;
 }
@@ -221,12 +233,12 @@ int oci_exec(const struct call_line *call, struct failure *failure) {
   struct libcrun_context_s context = context_of(call);
   libcrun_error_t error = NULL;
   process_t *process = NULL;
-  const char *preserved = value_of(&call->line, "preserve-fds"), *listen = getenv("LISTEN_FDS");
   context.detach = is_given(&call->line, "detach");
   context.console_socket = value_of(&call->line, "console-socket");
   context.pid_file = value_of(&call->line, "pid-file");
-  context.preserve_fds = (preserved == NULL ? 0 : atoi(preserved)) + (listen == NULL ? 0 : atoi(listen));
   int result = require_running(call, failure);
+  if (result == 0)
+    result = set_descriptors(&call->line, &context, failure);
   if (result == 0)
     result = find_process(call, &process, failure);
   if (result == 0 && process->terminal && context.detach && context.console_socket == NULL)

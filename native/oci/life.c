@@ -71,17 +71,24 @@ static int delete_one(const struct call_line *line, const char *id, struct failu
   struct call call = {.work = DELETE, .root = line->root, .id = id, .force = is_given(&line->line, "force")};
   if (look(line->root, id, &call.status, failure) < 0)
     return failure->result;
-  if (call.status == MISSING && call.force)
+  if (call.status == MISSING && call.force) {
+    forget_lock(line, id);
     return 0;
+  }
   if (call.status == MISSING)
     return fail(failure, ENOENT, "missing", "container does not exist: %s", id);
+  if (call.status == HALF_MADE && !call.force)
+    return fail(failure, EBUSY, "failed", "container %s is being made, or that was cut off: delete --force %s", id, id);
   if (!call.force && (call.status == RUNNING || call.status == PAUSED))
     return fail(failure, EBUSY, "failed", "cannot delete container %s that is not stopped: %s", id,
                 call.status == PAUSED ? "paused" : "running");
-  call.force = call.force || call.status == HALF_MADE;
   if (call.status == HALF_MADE)
     remove_own_cgroup(line, id);
   run_delete(&call, &answer);
+  forget_lock(line, id);
+  /* Somebody else has deleted it meanwhile, as podman's own cleaning does. */
+  if (answer.failure.result < 0 && call.force && look(line->root, id, &call.status, failure) == 0 && call.status == MISSING)
+    return 0;
   return give(&answer, failure);
 }
 

@@ -31,8 +31,7 @@ static const struct option *find_option(const struct line *line, const char *wor
 }
 
 static void give(struct line *line, const struct option *option, const char *value) {
-  if (line->given_count < GIVEN_MAX)
-    line->given[line->given_count++] = (struct given){option, value};
+  line->given[line->given_count++] = (struct given){option, value};
 }
 
 /* Takes `word` for unknown, and with it the rest of the line. */
@@ -83,13 +82,14 @@ static void take_command(struct line *line, const char *word) {
 }
 
 bool read_line(struct line *line, char **arguments) {
-  size_t count = 0;
+  size_t count = 0, letters = 0; /* each letter of a word may be an option */
   bool has_options = true;
   *line = (struct line){0};
-  while (arguments[count] != NULL)
-    count++;
+  for (; arguments[count] != NULL; count++)
+    letters += strlen(arguments[count]);
   line->operands = calloc(count + 1, sizeof *line->operands);
-  if (line->operands == NULL)
+  line->given = calloc(letters + 1, sizeof *line->given);
+  if (line->operands == NULL || line->given == NULL)
     return false;
   for (char **words = arguments; *words != NULL && line->unknown == NULL;) {
     char *word = *words;

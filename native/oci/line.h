@@ -5,8 +5,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { GIVEN_MAX = 256 };
-
 struct option {
   const char *name;
   const char *letters; /* its short forms */
@@ -26,7 +24,7 @@ struct given {
 struct line {
   const struct command *command; /* NULL for one that is not in the table */
   const char *word;              /* the command as it was typed, NULL for none */
-  struct given given[GIVEN_MAX];
+  struct given *given;
   size_t given_count, global_count; /* the global ones come first */
   char **operands;                  /* of `argv`, ended by NULL */
   size_t operand_count;
@@ -34,7 +32,7 @@ struct line {
   bool lacks_value;     /* that is why */
 };
 
-/* `arguments` ends with NULL; its words are kept, and `line->operands` is the caller's to free. An exec's options end
+/* `arguments` ends with NULL; its words are kept, and `line->operands` and `line->given` are the caller's to free. An exec's options end
    with the container's id: what follows is its own. False when memory is out. */
 bool read_line(struct line *line, char **arguments);
 

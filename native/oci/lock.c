@@ -70,19 +70,24 @@ static int take(double seconds, struct failure *failure) {
   }
 }
 
+static void set_path(const struct call_line *call, const char *id, char *folder, size_t size) {
+  const char *named = getenv("NEXCAGE_LOCK_DIR");
+  if (named != NULL && named[0] != '\0')
+    snprintf(folder, size, "%s", named);
+  else if (strcmp(call->run, "/run/nexcage") == 0)
+    snprintf(folder, size, "/run/lock/nexcage");
+  else
+    snprintf(folder, size, "%.4000s/.lock", call->run);
+  snprintf(path, sizeof path, "%s/container-%.128s", folder, id);
+}
+
 int lock_container(const struct call_line *call, struct failure *failure) {
-  const char *named = getenv("NEXCAGE_LOCK_DIR"), *timeout = value_of(&call->line, "lock-timeout");
+  const char *timeout = value_of(&call->line, "lock-timeout");
   char folder[PATH_MAX];
   double seconds = 60;
   if (timeout != NULL && !parse_duration(timeout, &seconds))
     return fail(failure, EINVAL, "refused", "--lock-timeout: \"%.40s\" is not a duration, as in 30s", timeout);
-  if (named != NULL && named[0] != '\0')
-    snprintf(folder, sizeof folder, "%s", named);
-  else if (strcmp(call->run, "/run/nexcage") == 0)
-    snprintf(folder, sizeof folder, "/run/lock/nexcage");
-  else
-    snprintf(folder, sizeof folder, "%.4000s/.lock", call->run);
-  snprintf(path, sizeof path, "%s/container-%.128s", folder, call->id);
+  set_path(call, call->id, folder, sizeof folder);
   return make_folder(folder, failure) < 0 ? failure->result : take(seconds, failure);
 }
 
@@ -95,6 +100,14 @@ void unlock_container(void) {
   flock(held, LOCK_UN); /* for every process that has inherited the descriptor */
   close(held);
   held = -1;
+}
+
+void forget_lock(const struct call_line *call, const char *id) {
+  char folder[PATH_MAX];
+  struct failure ignored = {0};
+  set_path(call, id, folder, sizeof folder);
+  held = require_own(folder, &ignored) < 0 ? -1 : open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+  unlock_container();
 }
 
 /* The linker puts this before libcrun's own (native/build), which makes a container's state known. */

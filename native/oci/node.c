@@ -79,7 +79,7 @@ bool routes_to_crun(const char *name, const char *library, const struct call_lin
   int ends[2], status = 0;
   char answer[32] = "";
   const char *config = settings_of(&call->line);
-  char *words[] = {"--config", (char *)config, "route", "--quiet", "--name", (char *)call->id, NULL};
+  char *words[] = {"--config", (char *)config, "--root", (char *)call->run, "route", "--quiet", "--name", (char *)call->id, NULL};
   if (pipe2(ends, O_CLOEXEC) < 0)
     return fail(failure, errno, "failed", "pipe: %s", strerror(errno)), false;
   pid_t pid = fork();

@@ -21,7 +21,7 @@ enum door { HERE, TYPESCRIPT, TYPESCRIPT_ROUTES };
 int find_folders(struct call_line *call, struct failure *failure);
 enum door door_of(const struct call_line *call);
 /* Whether it is the rest of the agent's. */
-bool has_record(const struct call_line *call);
+bool has_record(const struct call_line *call, const char *id);
 
 /* node.c: the rest of the agent. */
 void __attribute__((noreturn)) become_agent(const char *name, const char *library, const struct line *line, char **arguments);
@@ -51,9 +51,14 @@ int oci_update(const struct call_line *call, struct failure *failure);
 int oci_spec(const struct call_line *call, struct failure *failure);
 int oci_events(const struct call_line *call, struct failure *failure);
 
+/* descriptors.c */
+int set_descriptors(const struct line *line, struct libcrun_context_s *context, struct failure *failure);
+
 /* lock.c: for as long as a container is made. */
 int lock_container(const struct call_line *call, struct failure *failure);
 void unlock_container(void);
+/* Removes the file that who was killed has left; of a lock that is held nothing. */
+void forget_lock(const struct call_line *call, const char *id);
 
 /* create.c: the cgroup of a container whose bundle names none; the caller frees it. NULL when memory is out. */
 char *own_cgroup(const struct call_line *call, const char *id);

@@ -7,9 +7,10 @@
 #include <ocispec/json_common.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,11 +24,9 @@ static const char *level_of(int verbosity) {
 
 /* Others append to the file too: one line is one write. */
 static void write_line(const char *text, size_t length) {
-  char line[8192];
-  size_t most = length < sizeof line - 1 ? length : sizeof line - 1;
-  memcpy(line, text, most);
-  line[most] = '\n';
-  if (write(log_fd, line, most + 1) < 0)
+  char newline = '\n';
+  struct iovec parts[] = {{.iov_base = (char *)text, .iov_len = length}, {.iov_base = &newline, .iov_len = 1}};
+  if (writev(log_fd, parts, 2) < 0)
     return; /* a log that is full must not be the end of a container */
 }
 
@@ -86,9 +85,12 @@ static void take_output(int errnum, const char *message, int verbosity, void *un
 }
 
 /* Out of the way of the descriptors that a container is to have. */
-static int open_log(const char *path, int preserved) {
-  int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
-  int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, preserved + 3 < 64 ? 64 : preserved + 3);
+static int open_log(const char *path) {
+  enum { PRESERVED_MOST = 2 * 1024 }; /* descriptors.c */
+  struct rlimit files;
+  int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+  bool is_tight = getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur <= PRESERVED_MOST + 3;
+  int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, is_tight ? (int)files.rlim_cur - 1 : PRESERVED_MOST + 3);
   if (high < 0)
     return fd;
   close(fd);
@@ -96,7 +98,6 @@ static int open_log(const char *path, int preserved) {
 }
 
 static int open_target(const struct call_line *call, const char *log, struct failure *failure) {
-  const char *preserved = value_of(&call->line, "preserve-fds");
   if (strncmp(log, "syslog:", 7) == 0) {
     is_syslog = true;
     openlog(log[7] == '\0' ? (call->id == NULL ? "nexcage" : call->id) : log + 7, 0, LOG_USER);
@@ -106,7 +107,7 @@ static int open_target(const struct call_line *call, const char *log, struct fai
     return fail(failure, EINVAL, "refused", "--log journald: is not built in; say --log syslog: or a file");
   if (strncmp(log, "file:", 5) == 0)
     log += 5;
-  log_fd = open_log(log, preserved == NULL ? 0 : atoi(preserved));
+  log_fd = open_log(log);
   return log_fd < 0 ? fail(failure, errno, "failed", "--log: cannot open %.300s (%s)", log, strerrorname_np(errno)) : 0;
 }
 

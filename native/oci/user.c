@@ -8,19 +8,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+enum { LINES_MAX = 100 * 1000 };
 
 /* No link in the container's files leads out of them. */
 static FILE *open_inside(int pid, const char *path) {
   struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, .resolve = RESOLVE_IN_ROOT};
   char root[64];
+  struct stat file;
   snprintf(root, sizeof root, "/proc/%d/root", pid);
   int folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
   int fd = folder < 0 ? -1 : (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
   if (folder >= 0)
     close(folder);
+  if (fd >= 0 && (fstat(fd, &file) < 0 || !S_ISREG(file.st_mode))) {
+    close(fd);
+    fd = -1;
+  }
   return fd < 0 ? NULL : fdopen(fd, "r");
+}
+
+/* -1 means "unchanged" to the kernel. */
+static bool is_number(const char *text, unsigned *number) {
+  char *end;
+  unsigned long value = strtoul(text, &end, 10);
+  if (text[0] < '0' || text[0] > '9' || *end != '\0' || value >= UINT32_MAX)
+    return false;
+  *number = value;
+  return true;
 }
 
 /* A line of /etc/passwd or /etc/group: its third field, and its fourth where it has one. */
@@ -28,26 +46,17 @@ static bool find_name(int pid, const char *path, const char *name, unsigned *id,
   char line[4096];
   bool found = false;
   FILE *file = open_inside(pid, path);
-  while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+  for (int lines = 0; file != NULL && !found && lines < LINES_MAX && fgets(line, sizeof line, file) != NULL; lines++) {
     char *rest = line, *first = strsep(&rest, ":");
     strsep(&rest, ":");
     char *number = strsep(&rest, ":"), *next = strsep(&rest, ":\n");
-    found = strcmp(first, name) == 0 && number != NULL && sscanf(number, "%u", id) == 1;
+    found = strcmp(first, name) == 0 && number != NULL && is_number(number, id);
     if (found && group != NULL && next != NULL)
-      sscanf(next, "%u", group);
+      is_number(next, group);
   }
   if (file != NULL)
     fclose(file);
   return found;
-}
-
-static bool is_number(const char *text, unsigned *number) {
-  char *end;
-  unsigned long value = strtoul(text, &end, 10);
-  if (text[0] < '0' || text[0] > '9' || *end != '\0' || value > UINT32_MAX)
-    return false;
-  *number = value;
-  return true;
 }
 
 int find_user(const char *words, int container_pid, runtime_spec_schema_config_schema_process_user **user,

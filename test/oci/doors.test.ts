@@ -214,6 +214,9 @@ install -m 755 ${program} /opt/place/ && install -m 755 ${join(program, "../lib/
     const asUser = "setpriv --reuid 1234 --regid 1234 --clear-groups env XDG_RUNTIME_DIR=/run/user-1234";
     const { stderr } = await shell(`${asUser} /opt/place/nexcage-agent state web`);
     t.is(stderr, "container does not exist: web");
+    const looked = await shell(`${asUser} /opt/place/nexcage-agent --root /run/nexcage delete --force web`);
+    t.is(looked.exitCode, 1, "what one may not see is not taken for missing");
+    t.regex(looked.stderr, /Permission denied$/);
     t.is((await oci("state", "web")).exitCode, 0);
   },
 );

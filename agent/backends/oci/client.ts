@@ -12,6 +12,10 @@ import type { Place } from "./oci-runtime.ts";
  * it, and what it is stands in the runtime's own files.
  */
 
+const annotationsMaxBytes = 16 * 1024;
+/** It is printed on terminals. */
+const plainName = /^[\w.-]{1,64}$/;
+
 const Status = z.object({ bundle: z.string(), created: z.string(), owner: z.string().optional() });
 const Config = z.object({ annotations: z.record(z.string(), z.string()).optional() });
 
@@ -25,13 +29,16 @@ export function clientOf(id: ContainerId, { kind, paths }: Place): Client | unde
   const folder = join(paths.runtimeRoot(kind.name), id);
   const status = parseFile(Status, readText(join(folder, "status")));
   if (status === undefined) return undefined;
-  const { annotations = {} } = parseFile(Config, readText(join(folder, "config.json"))) ?? {};
+  const config = parseFile(Config, readText(join(folder, "config.json")));
+  const annotations = config?.annotations ?? {};
   const { bundle, created, owner = "root" } = status;
   const createdAt = z.iso.datetime().safeParse(created).data;
   return {
-    name: nameOf({ bundle, annotations }) ?? owner,
+    name:
+      [nameOf({ bundle, annotations }), owner].find((one) => plainName.test(one ?? "")) ?? "an OCI client",
     bundle,
-    annotations,
+    // A host's list goes through one frame, and these are anybody's words.
+    annotations: JSON.stringify(annotations).length > annotationsMaxBytes ? {} : annotations,
     ...(createdAt !== undefined && { createdAt }),
   };
 }

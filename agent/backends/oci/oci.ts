@@ -131,12 +131,17 @@ export class OciBackend implements Backend {
       signal,
     });
     await onStep("creating");
-    undo.defer(() => this.stopNow(id));
-    await runtime.create(this.#ref(id), {
-      bundle: paths.bundle(id),
-      overlay: rootfs?.overlay,
-      output: { kind: "monitor", ...this.#monitored(id) },
-    });
+    try {
+      await runtime.create(this.#ref(id), {
+        bundle: paths.bundle(id),
+        overlay: rootfs?.overlay,
+        output: { kind: "monitor", ...this.#monitored(id) },
+      });
+    } catch (error) {
+      // One that is there is somebody else's.
+      if (asNexcageError(error).code !== "CONTAINER_EXISTS") undo.defer(() => this.stopNow(id));
+      throw error;
+    }
     undo.move();
   }
 
