@@ -101,7 +101,7 @@ both("many at once get each its own output", async (client) => {
 both("an exec ends with its container", async (client) => {
   await web(client);
   const script =
-    "podman exec web sleep 1000 & until podman top web comm | grep -q sleep; do :; done; podman kill web; wait $!; echo $?";
+    "podman exec web sleep 999 & until podman top web args | grep -q 'sleep 999'; do :; done; podman kill web; wait $!; echo $?";
   await client.shell(script);
   await end(client);
 });
