@@ -18,12 +18,21 @@ static uint64_t hash(const char *text) {
   return result;
 }
 
-char *own_cgroup(const struct call_line *call, const char *id) {
+/* The caller frees it; NULL when memory is out. */
+static char *own_cgroup(const struct call_line *call, const char *id) {
   char *path = NULL;
   int length = strcmp(call->run, "/run/nexcage") == 0
                    ? asprintf(&path, "/nexcage-oci/%s", id)
                    : asprintf(&path, "/nexcage-oci-%016llx/%s", (unsigned long long)hash(call->run), id);
   return length < 0 ? NULL : path;
+}
+
+/* Of a create that was killed: its copy of the configuration, by which run_delete goes, may name no cgroup. */
+void remove_own_cgroup(const struct call_line *call, const char *id) {
+  char *cgroup = own_cgroup(call, id);
+  if (cgroup != NULL)
+    remove_cgroup(cgroup, true);
+  free(cgroup);
 }
 
 static int set_cgroups_path(const struct call_line *call, runtime_spec_schema_config_schema *config,
@@ -111,9 +120,11 @@ static void clean(const struct call_line *call, const runtime_spec_schema_config
   struct answer answer = {0};
   struct failure ignored = {0};
   struct call half = {.work = DELETE, .root = call->root, .id = call->id, .force = true};
-  if (look(call->root, call->id, &half.status, &ignored) == 0 && half.status != MISSING)
+  if (look(call->root, call->id, &half.status, &ignored) == 0 && half.status != MISSING) {
+    remove_own_cgroup(call, call->id);
     run_delete(&half, &answer);
-  remove_cgroup(config->linux->cgroups_path, half.status != MISSING);
+  }
+  remove_cgroup(config->linux->cgroups_path, false);
 }
 
 static int fail_make(const struct call_line *call, libcrun_error_t *error, struct failure *failure) {

@@ -58,14 +58,6 @@ int oci_kill(const struct call_line *line, struct failure *failure) {
   return for_each(line, kill_one, failure);
 }
 
-/* Of a create that was killed: its copy of the configuration, by which run_delete goes, may name no cgroup. */
-static void remove_own_cgroup(const struct call_line *line, const char *id) {
-  char *cgroup = own_cgroup(line, id);
-  if (cgroup != NULL)
-    remove_cgroup(cgroup, true);
-  free(cgroup);
-}
-
 static int delete_one(const struct call_line *line, const char *id, struct failure *failure) {
   struct answer answer = {0};
   struct call call = {.work = DELETE, .root = line->root, .id = id, .force = is_given(&line->line, "force")};

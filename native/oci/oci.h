@@ -60,8 +60,8 @@ void unlock_container(void);
 /* Removes the file that who was killed has left; of a lock that is held nothing. */
 void forget_lock(const struct call_line *call, const char *id);
 
-/* create.c: the cgroup of a container whose bundle names none; the caller frees it. NULL when memory is out. */
-char *own_cgroup(const struct call_line *call, const char *id);
+/* create.c: the cgroup that a container has whose bundle names none, with what runs in it. */
+void remove_own_cgroup(const struct call_line *call, const char *id);
 
 /* notify.c: whose readiness is told. */
 void notify_of(const struct call_line *call);
