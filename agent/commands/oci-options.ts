@@ -59,7 +59,7 @@ const process = {
   "pid-file": file("where its pid is written"),
   "preserve-fds": descriptors("how many more descriptors, from 3 on, it gets"),
   cap: { ...text("a capability that it has too"), alias: "c", array: true, nargs: 1 },
-  cgroup: text("a cgroup below the container's that it runs in"),
+  cgroup: text("a cgroup below the container's that it runs in; with cgroup v2"),
   "no-new-privs": toggle("it cannot gain privileges"),
   apparmor: text("its AppArmor profile"),
   "process-label": text("its SELinux label"),

@@ -216,6 +216,17 @@ static int find_process(const struct call_line *call, process_t **process, struc
   return failure->result;
 }
 
+/* With cgroup v1 libcrun 1.21 leaves the process in the caller's cgroup, without any of the container's limits. */
+static int check_cgroup(const char *cgroup, struct failure *failure) {
+  if (cgroup == NULL)
+    return 0;
+  if (strstr(cgroup, "..") != NULL)
+    return fail(failure, EINVAL, "refused", "--cgroup: must not hold \"..\"");
+  if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) < 0)
+    return fail(failure, EINVAL, "refused", "--cgroup: needs cgroup v2, and this host has v1");
+  return 0;
+}
+
 static int require_running(const struct call_line *call, struct failure *failure) {
   enum container_status status;
   if (is_given(&call->line, "ignore-paused"))
@@ -237,6 +248,8 @@ int oci_exec(const struct call_line *call, struct failure *failure) {
   context.console_socket = value_of(&call->line, "console-socket");
   context.pid_file = value_of(&call->line, "pid-file");
   int result = require_running(call, failure);
+  if (result == 0)
+    result = check_cgroup(value_of(&call->line, "cgroup"), failure);
   if (result == 0)
     result = set_descriptors(&call->line, &context, failure);
   if (result == 0)

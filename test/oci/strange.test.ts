@@ -129,6 +129,13 @@ ociTest(
       (await oci("exec", "--ignore-paused", "web", "true")).stderr,
       /^--ignore-paused: libcrun starts nothing/,
     );
+    const sub = await oci("exec", "--cgroup", "sub", "web", "true");
+    t.deepEqual(sub, {
+      exitCode: 255,
+      stdout: "",
+      stderr: "--cgroup: needs cgroup v2, and this host has v1",
+    });
+    t.regex((await oci("exec", "--cgroup=../..", "web", "true")).stderr, /^--cgroup: must not hold "\.\."$/);
     // Files of the container's are anybody's.
     await oci("exec", "web", "sh", "-c", "cp /etc/passwd /tmp/; rm /etc/passwd; ln -s /dev/zero /etc/passwd");
     const endless = await shell(
