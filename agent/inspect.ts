@@ -8,6 +8,7 @@ import type { Log } from "./log.ts";
 import { foreignOf, observedOf } from "./observe.ts";
 import type { Paths } from "./paths.ts";
 import type { LockFile } from "./state/lock.ts";
+import { noteUnrepeatable } from "./state/readings.ts";
 import type { ContainerRecord, Records } from "./state/records.ts";
 import { openStateFiles } from "./state/state-file.ts";
 
@@ -120,6 +121,7 @@ export function openInspector(options: InspectorOptions): Inspector {
     const isTold = spec === undefined || stateFiles.says(id, state);
     const isKept = live?.unwatched !== true && live?.hasLongLog !== true;
     if (isTold && isKept && rebuilt === undefined) return;
+    noteUnrepeatable(); // the next look tries it again
     await heal(id).catch((err: unknown) => log.debug({ err, containerId: id }, "could not heal"));
   }
 
@@ -145,6 +147,7 @@ export function openInspector(options: InspectorOptions): Inspector {
     },
     async list() {
       const { records: known, broken } = records.list();
+      if (broken.length > 0) noteUnrepeatable(); // each look tells of them
       for (const err of broken) log.error({ err, hint: err.hint }, "a container's record cannot be read");
       const all = await observeAll();
       const looks: (Look | undefined)[] = [];

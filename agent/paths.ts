@@ -45,6 +45,8 @@ function pathsBelow({ run, lib, log, lock }: Roots) {
     runtimeRoot: (name: string) => join(run, `.${name}`),
     /** `linux.cgroupsPath` of a container: below a folder of this root's, because a runtime's own choice is `/ID`. */
     cgroup: (id: string) => `/${cgroupFolder(run)}/${id}`,
+    /** See agent/server/last-look.ts. */
+    lastLook: join(run, ".last-look"),
     stateFolder: (id: string) => join(run, id),
     stateFile: (id: string) => join(run, id, "state.json"),
     /** The pipes between a container and its monitor; one runtime's monitor is not another's. */

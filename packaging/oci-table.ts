@@ -1,8 +1,8 @@
 import { table } from "../agent/commands/table.ts";
 import { type Option, readProgram } from "../shared/command-table.ts";
 
-/** What an OCI runtime is asked, and `native/oci/` answers for containers of libcrun's. */
-const ociCommands: readonly string[] = [
+/** What `native/oci/` answers: what an OCI runtime is asked, and the first words of a session. */
+const nativeCommands: readonly string[] = [
   "create",
   "run",
   "start",
@@ -16,12 +16,13 @@ const ociCommands: readonly string[] = [
   "update",
   "spec",
   "events",
+  "serve",
 ];
 
 /** `native/oci/command-table.h`: the options of those commands, as the agent's one table has them. */
 export function ociTable(): string {
   const program = readProgram(table);
-  const commands = program.commands.filter(({ path }) => ociCommands.includes(path.join(" ")));
+  const commands = program.commands.filter(({ path }) => nativeCommands.includes(path.join(" ")));
   return [
     "/* Made by `npm run reference` from agent/commands/table.ts. */",
     "#ifndef COMMAND_TABLE_H",

@@ -11,8 +11,13 @@ export type Globals = {
   lockTimeout?: string | undefined;
 };
 
+export type ServeArguments = Globals & {
+  /** How far native/oci/serve.c has come with this session: it alone says `--unread FD` and `--lock FD:FLEET`. */
+  begun?: { unread: number; lock?: { fd: number; fleet: string } } | undefined;
+};
+
 /** The options of `serve --stdio …`; undefined for any other command line, also for one with a mistake in it. */
-export function serveArguments(args: string[]): Globals | undefined {
+export function serveArguments(args: string[]): ServeArguments | undefined {
   if (args[0] !== "serve") return undefined;
   try {
     const { values } = parseArgs({
@@ -24,6 +29,8 @@ export function serveArguments(args: string[]): Globals | undefined {
         "log-level": { type: "string" },
         "log-format": { type: "string" },
         "lock-timeout": { type: "string" },
+        unread: { type: "string" },
+        lock: { type: "string" },
       },
     });
     if (values.stdio !== true) return undefined;
@@ -33,8 +40,21 @@ export function serveArguments(args: string[]): Globals | undefined {
       logLevel: values["log-level"],
       logFormat: values["log-format"],
       lockTimeout: values["lock-timeout"],
+      begun: begunBy(values),
     };
   } catch {
     return undefined;
   }
+}
+
+function begunBy({
+  unread,
+  lock,
+}: {
+  unread?: string | undefined;
+  lock?: string | undefined;
+}): ServeArguments["begun"] {
+  if (unread === undefined) return undefined;
+  const [, fd, fleet] = /^(\d+):(.+)$/.exec(lock ?? "") ?? [];
+  return { unread: Number(unread), ...(fleet !== undefined && { lock: { fd: Number(fd), fleet } }) };
 }

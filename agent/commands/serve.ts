@@ -1,8 +1,12 @@
+import { dirname } from "node:path";
 import { NexcageError } from "../../shared/errors.ts";
 import { loadConfig } from "../config.ts";
+import type { Paths } from "../paths.ts";
+import { adoptLock } from "../state/lock.ts";
+import { noteReadings } from "../state/readings.ts";
 import { command } from "./command.ts";
 import { composeOptions, interrupted } from "./open.ts";
-import type { Globals } from "./serve-arguments.ts";
+import type { ServeArguments } from "./serve-arguments.ts";
 
 export const serve = command({
   command: "serve",
@@ -16,7 +20,8 @@ export const serve = command({
   },
 });
 
-export async function serveStdio(globals: Globals): Promise<void> {
+export async function serveStdio({ begun, ...globals }: ServeArguments): Promise<void> {
+  noteReadings();
   const options = composeOptions(globals, {
     config: await loadConfig(globals.config),
     logFormat: "json", // nexcage takes its words apart
@@ -24,11 +29,22 @@ export async function serveStdio(globals: Globals): Promise<void> {
   await using _log = options.log;
   const signal = interrupted();
   const { serve: serveSession } = await import("../server/serve.ts");
+  const { keepLastLook } = await import("../server/last-look.ts");
   await serveSession({
     async openRuntime() {
       const { composeRuntime } = await import("../compose.ts");
       return await composeRuntime(options, { signal });
     },
     signal,
+    begun: begun && { unread: begun.unread, locks: locksOf(begun, options.paths) },
+    keepLook: (look) => keepLastLook(look, { ...options, library: dirname(options.script) }),
   });
+}
+
+function locksOf(
+  { lock }: NonNullable<ServeArguments["begun"]>,
+  paths: Paths,
+): ReadonlyMap<string, AsyncDisposable> {
+  if (lock === undefined) return new Map();
+  return new Map([[lock.fleet, adoptLock(paths.fleetLock(lock.fleet), lock.fd)]]);
 }

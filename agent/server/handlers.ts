@@ -30,9 +30,13 @@ const progressMs = 100;
 /**
  * What a session answers to each method: the runtime's own, with the streams and the fleets' locks of
  * this session, which end with it.
+ * @param held locks that it has from its beginning
  */
-export function sessionHandlers(runtime: Runtime): Handlers & AsyncDisposable {
-  const locks = new Map<string, AsyncDisposable>();
+export function sessionHandlers(
+  runtime: Runtime,
+  held: ReadonlyMap<string, AsyncDisposable> = new Map(),
+): Handlers & AsyncDisposable {
+  const locks = new Map(held);
   const execs = new Map<number, Promise<ExecSession>>();
 
   const exec = async (stream: number): Promise<ExecSession> => {

@@ -1,4 +1,7 @@
+import { closeSync, readFileSync } from "node:fs";
 import type { Runtime } from "../runtime.ts";
+import { takeReadings } from "../state/readings.ts";
+import type { LastLook } from "./last-look.ts";
 import { serveSession } from "./session.ts";
 
 /**
@@ -8,8 +11,28 @@ import { serveSession } from "./session.ts";
 export async function serve(options: {
   openRuntime: () => Promise<Runtime>;
   signal: AbortSignal;
+  /** What native/oci/serve.c has begun: `unread` is a descriptor of what it has read of stdin, and not answered. */
+  begun?: { unread: number; locks: ReadonlyMap<string, AsyncDisposable> } | undefined;
+  /** Told what was answered first, where it was made of nothing but what was noted (agent/state/readings.ts). */
+  keepLook?: ((look: LastLook) => void) | undefined;
 }): Promise<void> {
-  const { openRuntime, signal } = options;
+  const { openRuntime, signal, begun, keepLook } = options;
   await using runtime = await openRuntime();
-  await serveSession({ input: process.stdin, output: process.stdout, runtime, signal });
+  const input = process.stdin;
+  if (begun !== undefined) {
+    input.unshift(readFileSync(begun.unread));
+    closeSync(begun.unread);
+  }
+  await serveSession({
+    input,
+    output: process.stdout,
+    runtime,
+    signal,
+    begun,
+    onListed(containers) {
+      const hello = runtime.hello();
+      const readings = takeReadings();
+      if (readings !== undefined) keepLook?.({ hello, containers, readings });
+    },
+  });
 }

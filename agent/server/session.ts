@@ -1,10 +1,12 @@
 import type { Readable, Writable } from "node:stream";
 import { type CancellationToken, ResponseError } from "vscode-jsonrpc/node";
 import { openConnection } from "../../shared/connection.ts";
+import type { Observed } from "../../shared/container.ts";
 import { asNexcageError, NexcageError } from "../../shared/errors.ts";
 import { FrameGuard } from "../../shared/framing.ts";
-import { errorCode, limits, type Method, mark, methods } from "../../shared/protocol.ts";
+import { errorCode, limits, type Method, mark, methods, type Result } from "../../shared/protocol.ts";
 import type { Runtime } from "../runtime.ts";
+import { noteUnrepeatable } from "../state/readings.ts";
 import { type Call, type Handlers, sessionHandlers } from "./handlers.ts";
 
 export type SessionOptions = {
@@ -16,10 +18,16 @@ export type SessionOptions = {
   signal: AbortSignal;
   /** How long the other end may say nothing, in ms. */
   silenceMs?: number;
+  /** A session that others have begun: the other end is greeted, and these fleets' locks are held for it. */
+  begun?: { locks: ReadonlyMap<string, AsyncDisposable> } | undefined;
+  /** Told what it has answered to `container/list`. */
+  onListed?: ((containers: Observed[]) => void) | undefined;
 };
 
 /** Requests that only watch: of no use to anybody once the session has ended, while changes are finished. */
 const watching: ReadonlySet<Method> = new Set(["container/exec", "container/logs"]);
+/** After any other request what is answered may come from more than what can be read on this host. */
+const repeatable: ReadonlySet<Method> = new Set(["hello", "fleet/lock", "fleet/unlock", "container/list"]);
 
 /**
  * Speaks the protocol over two streams until the other end closes, falls silent, or says what is no
@@ -28,13 +36,13 @@ const watching: ReadonlySet<Method> = new Set(["container/exec", "container/logs
  * @throws {NexcageError} `PROTOCOL_ERROR`, `FRAME_TOO_LARGE`: what came in was no frame of ours
  */
 export async function serveSession(options: SessionOptions): Promise<void> {
-  const { input, output, runtime, silenceMs = limits.silenceMs } = options;
+  const { input, output, runtime, silenceMs = limits.silenceMs, begun, onListed } = options;
   const ended = Promise.withResolvers<NexcageError | undefined>();
   const watchers = new AbortController();
   const inFlight = new Set<Promise<unknown>>();
 
   output.on("error", () => ended.resolve(undefined)); // EPIPE: the other end is gone
-  output.write(mark);
+  if (begun === undefined) output.write(mark);
   const connection = openConnection({
     input,
     output,
@@ -45,8 +53,8 @@ export async function serveSession(options: SessionOptions): Promise<void> {
   const notify: Call["notify"] = async (notification, params) =>
     await connection.sendNotification(notification, params);
 
-  await using handlers: Handlers & AsyncDisposable = sessionHandlers(runtime);
-  let greeted = false;
+  await using handlers: Handlers & AsyncDisposable = sessionHandlers(runtime, begun?.locks);
+  let greeted = begun !== undefined;
 
   async function answer(method: string, params: unknown, token: CancellationToken): Promise<unknown> {
     if (!isMethod(method))
@@ -69,7 +77,10 @@ export async function serveSession(options: SessionOptions): Promise<void> {
       : cancelled.signal;
     // The table pairs each method's schema with its handler; TypeScript cannot see that through a union.
     const handler = handlers[method] as (params: unknown, call: Call) => Promise<unknown>;
-    return await handler(parsed.data, { signal, notify });
+    if (!repeatable.has(method)) noteUnrepeatable();
+    const result = await handler(parsed.data, { signal, notify });
+    if (method === "container/list") onListed?.((result as Result<"container/list">).containers);
+    return result;
   }
 
   connection.onRequest(async (method, params, token) => {

@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   fchmodSync,
   fsync,
   mkdirSync,
@@ -14,6 +15,7 @@ import { dirname } from "node:path";
 import { promisify } from "node:util";
 import type { z } from "zod";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
+import { noteReading } from "./readings.ts";
 
 /*
  * Small files are read and written synchronously: they are in the page cache, or the kernel's own. A read takes
@@ -25,6 +27,13 @@ const sync = promisify(fsync);
 
 /** A text file; undefined where there is none. */
 export function readText(path: string): string | undefined {
+  const text = readUnnoted(path);
+  noteReading("text", path, text);
+  return text;
+}
+
+/** As `readText`, for who notes by itself what it makes of the text. */
+export function readUnnoted(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
@@ -33,14 +42,27 @@ export function readText(path: string): string | undefined {
   }
 }
 
-/** The names in a folder; none where it is missing. */
+/** The names in a folder, sorted; none where it is missing. */
 export function readNames(folder: string): string[] {
+  const names = namesIn(folder).sort();
+  noteReading("names", folder, names.map((name) => `${name}\n`).join(""));
+  return names;
+}
+
+function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch (error) {
     if (hasCode(error, "ENOENT", "ENOTDIR")) return [];
     throw error;
   }
+}
+
+/** Whether there is anything under a path. */
+export function exists(path: string): boolean {
+  const isThere = existsSync(path);
+  noteReading("path", path, isThere ? "" : undefined);
+  return isThere;
 }
 
 /**

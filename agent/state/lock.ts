@@ -64,6 +64,11 @@ function requireOwn(folder: string): void {
   });
 }
 
+/** A lock that this process was given with its open file: Node lets none of its children inherit that. */
+export function adoptLock(path: string, file: number): Lock {
+  return held(path, file, { keep: false });
+}
+
 /** Takes one of so many locks, as soon as one is free. */
 export async function lockOneOf(
   lockFile: LockFile,

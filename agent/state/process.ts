@@ -1,4 +1,5 @@
-import { readText } from "./files.ts";
+import { readUnnoted } from "./files.ts";
+import { noteReading } from "./readings.ts";
 
 /** A process as proc(5) has it. With its start time a pid names one process for ever. */
 export type ProcessStat = {
@@ -14,7 +15,19 @@ export type ProcessStat = {
 
 /** What runs under a pid of the host; undefined when nothing does. */
 export function readProcess(pid: number): ProcessStat | undefined {
-  const text = readText(`/proc/${pid}/stat`);
+  const found = parseStat(pid, readUnnoted(`/proc/${pid}/stat`));
+  noteReading("process", String(pid), found && identityOf(found));
+  return found;
+}
+
+/** The process with this pid and start time, if it lives; a zombie does not. */
+export function findProcess(pid: number, startTicks: number): ProcessStat | undefined {
+  const found = readProcess(pid);
+  if (found === undefined || found.startTicks !== startTicks) return undefined;
+  return isAlive(found) ? found : undefined;
+}
+
+function parseStat(pid: number, text: string | undefined): ProcessStat | undefined {
   if (text === undefined) return undefined;
   // The name may hold spaces and parentheses: the fields begin after its last one.
   const end = text.lastIndexOf(")");
@@ -28,9 +41,12 @@ export function readProcess(pid: number): ProcessStat | undefined {
   };
 }
 
-/** The process with this pid and start time, if it lives; a zombie does not. */
-export function findProcess(pid: number, startTicks: number): ProcessStat | undefined {
-  const found = readProcess(pid);
-  if (found === undefined || found.startTicks !== startTicks) return undefined;
-  return found.state === "Z" || found.state === "X" ? undefined : found;
+function isAlive({ state }: ProcessStat): boolean {
+  return state !== "Z" && state !== "X";
+}
+
+/** What of it stays the same while it lives: all that anybody here asks of `state`. */
+function identityOf(process: ProcessStat): string {
+  const { ppid, startTicks, command } = process;
+  return `${isAlive(process) ? "alive" : "ended"} ${ppid} ${startTicks} ${command}`;
 }

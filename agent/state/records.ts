@@ -39,7 +39,7 @@ export function openRecords(paths: Paths): Records {
     list() {
       const records: ContainerRecord[] = [];
       const broken: NexcageError[] = [];
-      for (const name of readNames(paths.records).sort()) {
+      for (const name of readNames(paths.records)) {
         if (!name.endsWith(".json")) continue; // one that is being written
         try {
           const record = readRecord(join(paths.records, name), name.slice(0, -".json".length));

@@ -153,6 +153,11 @@ static const struct option spec_options[] = {
     {NULL, NULL, false},
 };
 
+static const struct option serve_options[] = {
+    {"stdio", "", false},
+    {NULL, NULL, false},
+};
+
 static const struct command commands[] = {
     {"create", create_options},
     {"run", run_options},
@@ -167,6 +172,7 @@ static const struct command commands[] = {
     {"exec", exec_options},
     {"events", events_options},
     {"spec", spec_options},
+    {"serve", serve_options},
     {NULL, NULL},
 };
 

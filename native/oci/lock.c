@@ -1,6 +1,6 @@
-/* A container's lock, which the rest of the agent takes too (agent/state/lock.ts): who makes a container of some id is the
+/* Locks, which the rest of the agent takes too (agent/state/lock.ts). A container's: who makes a container of some id is the
    only one, through whichever door. It is held from the look at what is there until libcrun has written the state that
-   everybody sees; what then runs has no part in it. */
+   everybody sees; what then runs has no part in it. A fleet's: serve.c. */
 #define _GNU_SOURCE
 #include "duration.h"
 #include "oci.h"
@@ -15,8 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static int held = -1;
-static char path[PATH_MAX + 160];
+static struct lock container = {.fd = -1};
 
 /* Anybody may make a folder in /run/lock before an agent has: with links in it, or files that are locked for good. */
 static int require_own(const char *folder, struct failure *failure) {
@@ -42,35 +41,35 @@ static int make_folder(const char *folder, struct failure *failure) {
 }
 
 /* False when who held it before has removed the file: what we locked is nobody's any more. */
-static bool is_still_there(int fd) {
+static bool is_still_there(const struct lock *lock) {
   struct stat there, ours;
-  return lstat(path, &there) == 0 && fstat(fd, &ours) == 0 && there.st_ino == ours.st_ino && there.st_dev == ours.st_dev;
+  return lstat(lock->path, &there) == 0 && fstat(lock->fd, &ours) == 0 && there.st_ino == ours.st_ino &&
+         there.st_dev == ours.st_dev;
 }
 
-static int take(double seconds, struct failure *failure) {
+static int take(struct lock *lock, double seconds, struct failure *failure) {
   const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
   struct timespec start, now;
   clock_gettime(CLOCK_MONOTONIC, &start);
   for (;;) {
-    int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-      return fail(failure, errno, errno == ENOSPC ? "space" : "failed", "%.300s: %s", path, strerror(errno));
-    bool is_locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
-    if (is_locked && is_still_there(fd)) {
-      held = fd;
+    lock->fd = open(lock->path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (lock->fd < 0)
+      return fail(failure, errno, errno == ENOSPC ? "space" : "failed", "%.300s: %s", lock->path, strerror(errno));
+    bool is_locked = flock(lock->fd, LOCK_EX | LOCK_NB) == 0;
+    if (is_locked && is_still_there(lock))
       return 0;
-    }
-    close(fd);
+    close(lock->fd);
+    lock->fd = -1;
     clock_gettime(CLOCK_MONOTONIC, &now);
     if ((double)(now.tv_sec - start.tv_sec) + (double)(now.tv_nsec - start.tv_nsec) / 1e9 > seconds)
-      return fail(failure, EBUSY, "failed", "%.300s is held: another command has worked on this container for %g s", path,
-                  seconds);
+      return fail(failure, EBUSY, "failed", "%.300s is held: another command has worked on this container for %g s",
+                  lock->path, seconds);
     if (!is_locked)
       nanosleep(&pause, NULL);
   }
 }
 
-static void set_path(const struct call_line *call, const char *id, char *folder, size_t size) {
+static void set_path(struct lock *lock, const struct call_line *call, const char *name, char *folder, size_t size) {
   const char *named = getenv("NEXCAGE_LOCK_DIR");
   if (named != NULL && named[0] != '\0')
     snprintf(folder, size, "%s", named);
@@ -78,35 +77,51 @@ static void set_path(const struct call_line *call, const char *id, char *folder,
     snprintf(folder, size, "/run/lock/nexcage");
   else
     snprintf(folder, size, "%.4000s/.lock", call->run);
-  snprintf(path, sizeof path, "%s/container-%.128s", folder, id);
+  snprintf(lock->path, sizeof lock->path, "%s/%.150s", folder, name);
+}
+
+int take_lock(struct lock *lock, const struct call_line *call, const char *name, double seconds, struct failure *failure) {
+  char folder[PATH_MAX];
+  set_path(lock, call, name, folder, sizeof folder);
+  return make_folder(folder, failure) < 0 ? failure->result : take(lock, seconds, failure);
+}
+
+/* Of whichever process has it still: a child that has given it back has removed the file. */
+void give_back(struct lock *lock) {
+  if (lock->fd < 0)
+    return;
+  if (flock(lock->fd, LOCK_EX | LOCK_NB) == 0 && is_still_there(lock))
+    unlink(lock->path);
+  flock(lock->fd, LOCK_UN); /* for every process that has inherited the descriptor */
+  close(lock->fd);
+  lock->fd = -1;
+}
+
+static void name_container(const char *id, char name[160]) {
+  snprintf(name, 160, "container-%.128s", id);
 }
 
 int lock_container(const struct call_line *call, struct failure *failure) {
   const char *timeout = value_of(&call->line, "lock-timeout");
-  char folder[PATH_MAX];
+  char name[160];
   double seconds = 60;
   if (timeout != NULL && !parse_duration(timeout, &seconds))
     return fail(failure, EINVAL, "refused", "--lock-timeout: \"%.40s\" is not a duration, as in 30s", timeout);
-  set_path(call, call->id, folder, sizeof folder);
-  return make_folder(folder, failure) < 0 ? failure->result : take(seconds, failure);
+  name_container(call->id, name);
+  return take_lock(&container, call, name, seconds, failure);
 }
 
-/* Of whichever process has it still: a child that has given it back has removed the file. */
 void unlock_container(void) {
-  if (held < 0)
-    return;
-  if (flock(held, LOCK_EX | LOCK_NB) == 0 && is_still_there(held))
-    unlink(path);
-  flock(held, LOCK_UN); /* for every process that has inherited the descriptor */
-  close(held);
-  held = -1;
+  give_back(&container);
 }
 
 void forget_lock(const struct call_line *call, const char *id) {
-  char folder[PATH_MAX];
+  char folder[PATH_MAX], name[160];
   struct failure ignored = {0};
-  set_path(call, id, folder, sizeof folder);
-  held = require_own(folder, &ignored) < 0 ? -1 : open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+  name_container(id, name);
+  set_path(&container, call, name, folder, sizeof folder);
+  bool is_own = require_own(folder, &ignored) == 0;
+  container.fd = is_own ? open(container.path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK) : -1;
   unlock_container();
 }
 

@@ -68,7 +68,7 @@ int main(int count, char **arguments) {
   if (door == TYPESCRIPT_ROUTES)
     door = routes_to_crun(name, library, &call, &failure) ? HERE : TYPESCRIPT;
   if (failure.result == 0 && door == TYPESCRIPT)
-    become_agent(name, library, &call.line, arguments);
+    become_agent(name, library, &call.line, serve_last_look(&call, library, arguments));
   int status = failure.result < 0 ? 1 : run(&call, &failure);
   if (failure.result < 0)
     report(&failure);

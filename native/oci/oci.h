@@ -27,6 +27,9 @@ bool has_record(const struct call_line *call, const char *id);
 void __attribute__((noreturn)) become_agent(const char *name, const char *library, const struct line *line, char **arguments);
 bool routes_to_crun(const char *name, const char *library, const struct call_line *call, struct failure *failure);
 
+/* serve.c: answers what it can, and returns with the command line for the rest of the agent. */
+char **serve_last_look(const struct call_line *call, const char *library, char **arguments);
+
 /* report.c */
 int open_report(const struct call_line *call, struct failure *failure);
 /* The one line on stderr and in the log. */
@@ -54,7 +57,15 @@ int oci_events(const struct call_line *call, struct failure *failure);
 /* descriptors.c */
 int set_descriptors(const struct line *line, struct libcrun_context_s *context, struct failure *failure);
 
-/* lock.c: for as long as a container is made. */
+/* lock.c */
+struct lock {
+  int fd; /* -1 while it is not held */
+  char path[PATH_MAX + 160];
+};
+/* Waits so long at most for who holds it. */
+int take_lock(struct lock *lock, const struct call_line *call, const char *name, double seconds, struct failure *failure);
+void give_back(struct lock *lock);
+/* For as long as a container is made. */
 int lock_container(const struct call_line *call, struct failure *failure);
 void unlock_container(void);
 /* Removes the file that who was killed has left; of a lock that is held nothing. */

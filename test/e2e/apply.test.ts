@@ -114,6 +114,9 @@ hostTest("a fleet is planned, applied, found unchanged, edited, and applied agai
           "-not",
           "-path",
           "/run/nexcage/.crun*",
+          "-not",
+          "-path",
+          "/run/nexcage/.last-look",
         ])
       ).stdout.trim(),
       "",

@@ -1,9 +1,9 @@
-import { accessSync, constants, existsSync, lstatSync, statSync } from "node:fs";
+import { accessSync, constants, lstatSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { NexcageError } from "../../../shared/errors.ts";
 import type { ContainerId } from "../../../shared/ids.ts";
 import type { Status } from "../../../shared/oci.ts";
-import { readNames, readText } from "../../state/files.ts";
+import { exists, readNames, readText } from "../../state/files.ts";
 import { type GuestConfig, parseGuestConfig, parseProperties } from "./guest-config.ts";
 import { type Mark, parseMark } from "./mark.ts";
 
@@ -104,14 +104,14 @@ export function processesOfGuest(vmid: number): number[] {
 /** `freezer.state` of cgroup v1, `cgroup.freeze` of v2. */
 export function freezerOf(vmid: number): { path: string; frozen: string; thawed: string } {
   const folder = freezerFolder(vmid);
-  if (existsSync(`${folder}/freezer.state`))
+  if (exists(`${folder}/freezer.state`))
     return { path: `${folder}/freezer.state`, frozen: "FROZEN", thawed: "THAWED" };
   return { path: `${folder}/cgroup.freeze`, frozen: "1", thawed: "0" };
 }
 
 function freezerFolder(vmid: number): string {
   const v1 = `/sys/fs/cgroup/freezer/lxc/${vmid}`;
-  return existsSync(v1) ? v1 : `/sys/fs/cgroup/lxc/${vmid}`;
+  return exists(v1) ? v1 : `/sys/fs/cgroup/lxc/${vmid}`;
 }
 
 function isFrozen(vmid: number): boolean {
@@ -123,7 +123,7 @@ function isFrozen(vmid: number): boolean {
 function pidsBelow(cgroup: string): number[] {
   const own = (readText(`${cgroup}/cgroup.procs`) ?? "").split("\n").filter(Boolean).map(Number);
   const children = readNames(cgroup).filter(
-    (name) => !name.includes(".procs") && existsSync(`${cgroup}/${name}/cgroup.procs`),
+    (name) => !name.includes(".procs") && exists(`${cgroup}/${name}/cgroup.procs`),
   );
   return [...own, ...children.flatMap((name) => pidsBelow(`${cgroup}/${name}`))];
 }
@@ -147,7 +147,7 @@ export function macsOf({ config }: Guest): Map<string, string> {
 /** Linux bridges of this host, which are what an interface can be on. */
 export function bridges(): string[] {
   return readNames("/sys/class/net")
-    .filter((name) => existsSync(`/sys/class/net/${name}/bridge`))
+    .filter((name) => exists(`/sys/class/net/${name}/bridge`))
     .sort();
 }
 

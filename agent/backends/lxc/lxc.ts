@@ -10,7 +10,9 @@ import type { ContainerSpec } from "../../../shared/spec.ts";
 import type { ImageStore } from "../../images/store.ts";
 import type { Log } from "../../log.ts";
 import type { Paths } from "../../paths.ts";
+import { exists } from "../../state/files.ts";
 import type { LockFile } from "../../state/lock.ts";
+import { noteUnrepeatable } from "../../state/readings.ts";
 import type {
   Backend,
   Check,
@@ -112,15 +114,12 @@ export class LxcBackend implements Backend {
   }
 
   async observeAll(): Promise<Map<ContainerId, Live>> {
-    const running = runningVmids();
-    return new Map(
-      readGuests().flatMap((guest): [ContainerId, Live][] => {
-        const { mark } = guest;
-        return mark === undefined || mark.aside === true
-          ? []
-          : [[mark.id, this.#live(guest, mark.id, running)]];
-      }),
-    );
+    const ours = readGuests().flatMap((guest) => {
+      const { mark } = guest;
+      return mark === undefined || mark.aside === true ? [] : [{ guest, id: mark.id }];
+    });
+    const running = ours.length === 0 ? new Set<number>() : runningVmids();
+    return new Map(ours.map(({ guest, id }) => [id, this.#live(guest, id, running)]));
   }
 
   async waitForEnd(
@@ -364,6 +363,7 @@ export class LxcBackend implements Backend {
   }
 
   #live(guest: Guest, id: ContainerId, running: ReadonlySet<number>): Live {
+    noteUnrepeatable(); // its init is found among all that runs in it
     const log = statSync(this.#consoleLog(id), { throwIfNoEntry: false });
     return {
       ...statusOf(guest, { running, hasRun: log !== undefined }),
@@ -408,8 +408,8 @@ export class LxcBackend implements Backend {
 
 /** Undefined on a node of Proxmox's. */
 function whyMissing(): string | undefined {
-  if (!["/usr/sbin/pct", "/usr/bin/pct"].some((path) => existsSync(path)))
+  if (!["/usr/sbin/pct", "/usr/bin/pct"].some((path) => exists(path)))
     return "lxc: there is no pct on this host: it is no Proxmox VE host";
-  if (!existsSync(configFolder)) return `lxc: there is no ${configFolder}: is pve-cluster running?`;
+  if (!exists(configFolder)) return `lxc: there is no ${configFolder}: is pve-cluster running?`;
   return undefined;
 }

@@ -1,8 +1,7 @@
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import type { ContainerId } from "../../../shared/ids.ts";
-import { readText } from "../../state/files.ts";
+import { exists, readText } from "../../state/files.ts";
 import type { Client } from "../backend.ts";
 import { parseFile } from "./json-file.ts";
 import type { Place } from "./oci-runtime.ts";
@@ -21,7 +20,7 @@ const Config = z.object({ annotations: z.record(z.string(), z.string()).optional
 
 /** A container of ours has a folder for its monitor before the runtime is asked to make it. */
 export function isClients(id: ContainerId, { kind, paths }: Place): boolean {
-  return !existsSync(paths.io(id, kind.name));
+  return !exists(paths.io(id, kind.name));
 }
 
 /** What its client said of it; undefined where its files do not say it, as of one that is half made. */

@@ -1,10 +1,11 @@
-import { existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { Exit } from "../../../shared/container.ts";
 import { ContainerId } from "../../../shared/ids.ts";
 import type { Paths } from "../../paths.ts";
-import { readNames, readText } from "../../state/files.ts";
+import { exists, readNames, readText } from "../../state/files.ts";
 import { findProcess, type ProcessStat, readProcess } from "../../state/process.ts";
+import { noteUnrepeatable } from "../../state/readings.ts";
 import type { Live } from "../backend.ts";
 import { clientOf, isClients } from "./client.ts";
 import { ExitRecord } from "./exit-record.ts";
@@ -25,7 +26,7 @@ export function lookAt(id: ContainerId, place: Place): Live | undefined {
   const folder = join(paths.runtimeRoot(kind.name), id);
   const init = kind.readInit(folder);
   if (init === undefined) {
-    if (existsSync(folder)) return { status: "creating", pid: 0 };
+    if (exists(folder)) return { status: "creating", pid: 0 };
     // The host went down after it had ended.
     const ending = readEnding(id, paths, undefined);
     return ending === undefined ? undefined : { status: "stopped", pid: 0, ...ending };
@@ -46,7 +47,7 @@ function lookAtInit(folder: string, init: Init): Pick<Live, "status" | "pid"> {
 
 /** Of one whose init lives. */
 function statusOf(folder: string, init: Init): "created" | "paused" | "running" {
-  if (existsSync(join(folder, "exec.fifo"))) return "created";
+  if (exists(join(folder, "exec.fifo"))) return "created";
   return isFrozen(init.cgroup) ? "paused" : "running";
 }
 
@@ -57,6 +58,7 @@ export function containerIds({ kind, paths }: Place): ContainerId[] {
 
 /** Who holds the lock of the container's monitor: the monitor itself, or who makes it; 0 for nobody. */
 export function watcherOf(id: ContainerId, { kind, paths }: Place): number {
+  noteUnrepeatable(); // the locks of a whole host
   const file = statSync(join(paths.io(id, kind.name), "monitor"), { throwIfNoEntry: false });
   if (file === undefined) return 0;
   // proc(5): `1: POSIX  ADVISORY  WRITE PID MAJOR:MINOR:INODE START END`; a monitor's is the only one on it.
