@@ -9,6 +9,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
@@ -56,6 +57,22 @@ function namesIn(folder: string): string[] {
     if (hasCode(error, "ENOENT", "ENOTDIR")) return [];
     throw error;
   }
+}
+
+/** The ends of a text's lines, from some words on that hold no space; sorted, and each once. */
+export function readLineEnds(path: string, words: string): string[] {
+  const lines = (readUnnoted(path) ?? "").split("\n").filter((line) => line.includes(words));
+  const ends = [...new Set(lines.map((line) => line.slice(line.indexOf(words))))].sort();
+  noteReading("lines", `${words} ${path}`, ends.map((end) => `${end}\n`).join(""));
+  return ends;
+}
+
+/** Whether a file takes no more of the disk than so many bytes; one that is not there takes none. */
+export function hasRoom(path: string, bytes: number): boolean {
+  const { blocks = 0 } = statSync(path, { throwIfNoEntry: false }) ?? {};
+  const isBelow = blocks * 512 <= bytes;
+  noteReading("room", `${bytes} ${path}`, isBelow ? "" : undefined);
+  return isBelow;
 }
 
 /** Whether there is anything under a path. */

@@ -4,10 +4,11 @@
  */
 
 /**
- * What was read: a `text`, the `names` in a folder, whether there is such a `path`, or what a `process` is. The result is undefined where there was none.
+ * What was read: a `text`, the `names` in a folder, whether there is such a `path`, what a `process` is, the ends of a text's
+ * `lines` from some words on, or whether a file has `room` below a limit. The result is undefined where there was none.
  */
 export type Reading = {
-  kind: "text" | "names" | "path" | "process";
+  kind: "text" | "names" | "path" | "process" | "lines" | "room";
   subject: string;
   result: string | undefined;
 };
@@ -34,6 +35,17 @@ export function noteReading(kind: Reading["kind"], subject: string, result: stri
   // One that has changed while we looked was seen in two ways.
   if ((before !== undefined && before.result !== result) || /[\n\0]/.test(subject)) noted = undefined;
   else noted.set(key, { kind, subject, result });
+}
+
+/** For what is told by other readings, which `read` leaves to who calls it. */
+export function unnoted<T>(read: () => T): T {
+  const before = noted;
+  noted = undefined;
+  try {
+    return read();
+  } finally {
+    noted = before;
+  }
 }
 
 /** What has been made of what was read depends on more than that. */

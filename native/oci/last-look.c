@@ -41,30 +41,91 @@ static bool reads_text(const struct reading *entry) {
   return is_same;
 }
 
-static int is_no_dot(const struct dirent *entry) {
-  return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-}
+struct list {
+  char **words;
+  size_t count, room;
+};
 
-static int by_name(const struct dirent **a, const struct dirent **b) {
-  return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static bool reads_names(const struct reading *entry) {
-  struct dirent **names;
-  ssize_t at = 0;
-  int count = scandir(entry->subject, &names, is_no_dot, by_name);
-  if (count < 0)
-    return entry->length == 0 && is_nothing(errno);
-  bool is_same = true;
-  for (int i = 0; i < count; i++) {
-    ssize_t length = strlen(names[i]->d_name);
-    is_same = is_same && at + length + 1 <= entry->length && memcmp(entry->payload + at, names[i]->d_name, length) == 0 &&
-              entry->payload[at + length] == '\n';
-    at += length + 1;
-    free(names[i]);
+static bool add(struct list *list, const char *word, size_t length) {
+  if (list->count == list->room) {
+    size_t room = 2 * list->room + 16;
+    char **words = reallocarray(list->words, room, sizeof *words);
+    if (words == NULL)
+      return false;
+    list->words = words;
+    list->room = room;
   }
-  free(names);
-  return is_same && at == entry->length;
+  list->words[list->count] = strndup(word, length);
+  return list->words[list->count] != NULL && ++list->count > 0;
+}
+
+static int by_word(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Whether they are, sorted and each once, the lines of the reading's payload. Frees them. */
+static bool is_list(const struct reading *reading, struct list *list, bool is_whole) {
+  ssize_t at = 0;
+  qsort(list->words, list->count, sizeof *list->words, by_word);
+  for (size_t i = 0; i < list->count; i++) {
+    const char *word = list->words[i];
+    ssize_t length = strlen(word);
+    if (i > 0 && strcmp(word, list->words[i - 1]) == 0)
+      continue;
+    is_whole = is_whole && length < reading->length - at && memcmp(reading->payload + at, word, length) == 0 &&
+               reading->payload[at + length] == '\n';
+    at += length + 1;
+  }
+  for (size_t i = 0; i < list->count; i++)
+    free(list->words[i]);
+  free(list->words);
+  return is_whole && at == reading->length;
+}
+
+static bool reads_names(const struct reading *reading) {
+  struct list list = {0};
+  struct dirent *entry;
+  DIR *folder = opendir(reading->subject);
+  if (folder == NULL)
+    return reading->length == 0 && is_nothing(errno);
+  bool is_whole = true;
+  while (is_whole && (entry = readdir(folder)) != NULL)
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+      is_whole = add(&list, entry->d_name, strlen(entry->d_name));
+  closedir(folder);
+  return is_list(reading, &list, is_whole);
+}
+
+/* The subject is the words and the path. */
+static bool reads_lines(const struct reading *reading) {
+  struct list list = {0};
+  char *line = NULL;
+  size_t room = 0;
+  ssize_t length;
+  const char *path = strchr(reading->subject, ' ');
+  FILE *file = path == NULL ? NULL : fopen(path + 1, "re");
+  if (file == NULL)
+    return reading->length == 0 && is_nothing(errno);
+  bool is_whole = true;
+  while (is_whole && (length = getline(&line, &room, file)) >= 0) {
+    char *end = memmem(line, length, reading->subject, path - reading->subject);
+    if (end != NULL)
+      is_whole = add(&list, end, line + length - end - (line[length - 1] == '\n' ? 1 : 0));
+  }
+  is_whole = is_whole && !ferror(file);
+  fclose(file);
+  free(line);
+  return is_list(reading, &list, is_whole);
+}
+
+/* The subject is a number of bytes and the path. */
+static bool reads_room(const struct reading *reading) {
+  struct stat file = {0};
+  char *path;
+  long long bytes = strtoll(reading->subject, &path, 10);
+  if (*path != ' ' || (stat(path + 1, &file) < 0 && !is_nothing(errno)))
+    return false;
+  return ((long long)file.st_blocks * 512 <= bytes) == (reading->length == 0);
 }
 
 static bool reads_path(const struct reading *entry) {
@@ -107,7 +168,8 @@ static const struct {
   bool (*holds)(const struct reading *entry);
 } kinds[] = {
     {"text", reads_text},     {"names", reads_names}, {"path", reads_path}, {"process", reads_process},
-    {"system", reads_system}, {"hello", is_answer},   {"list", is_answer},
+    {"lines", reads_lines},   {"room", reads_room},   {"system", reads_system}, {"hello", is_answer},
+    {"list", is_answer},
 };
 
 static bool holds(const struct reading *entry, const char *library) {

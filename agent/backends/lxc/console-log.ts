@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { LogLine } from "../../../shared/container.ts";
 import { hasCode } from "../../../shared/errors.ts";
 import { freeHead, headOf } from "../../libc.ts";
+import { hasRoom } from "../../state/files.ts";
 import type { LogRequest } from "../backend.ts";
 
 /*
@@ -60,9 +61,9 @@ export async function* readConsole(
   }
 }
 
-/** Whether a log takes more of the disk than it may; `blocks` as stat(2) has them. */
-export function isLong({ blocks }: { blocks: number }): boolean {
-  return blocks * 512 > maxBytes;
+/** Whether a log takes more of the disk than it may. */
+export function isLong(path: string): boolean {
+  return !hasRoom(path, maxBytes);
 }
 
 /** Gives the disk back the head of a log that has become long, also while LXC writes on. */
@@ -93,7 +94,7 @@ const asideOf = (path: string): string => `${path}.aside`;
 /** Nothing at or behind `before` is taken. */
 async function trim(file: OpenFile, { before }: { before: number }): Promise<void> {
   const found = await file.stat();
-  if (!isLong(found)) return;
+  if (found.blocks * 512 <= maxBytes) return;
   const end = Math.min(found.size - keptBytes, before);
   if (end >= alignBytes) await freeHead(file.fd, end - (end % alignBytes));
 }

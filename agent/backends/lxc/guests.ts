@@ -3,7 +3,9 @@ import { hostname } from "node:os";
 import { NexcageError } from "../../../shared/errors.ts";
 import type { ContainerId } from "../../../shared/ids.ts";
 import type { Status } from "../../../shared/oci.ts";
-import { exists, readNames, readText } from "../../state/files.ts";
+import { exists, readLineEnds, readNames, readText } from "../../state/files.ts";
+import { readProcess } from "../../state/process.ts";
+import { noteUnrepeatable, unnoted } from "../../state/readings.ts";
 import { type GuestConfig, parseGuestConfig, parseProperties } from "./guest-config.ts";
 import { type Mark, parseMark } from "./mark.ts";
 
@@ -74,9 +76,12 @@ export function takenVmids(): Set<number> {
 
 /** The guests that run: LXC listens on a socket for each. One read for all of them. */
 export function runningVmids(): Set<number> {
-  const sockets = readText("/proc/net/unix") ?? "";
+  const sockets = readLineEnds("/proc/net/unix", "@/var/lib/lxc/");
   return new Set(
-    [...sockets.matchAll(/@\/var\/lib\/lxc\/(\d+)\/command$/gm)].map(([, vmid]) => Number(vmid)),
+    sockets.flatMap((socket) => {
+      const vmid = /^@\/var\/lib\/lxc\/(\d+)\/command$/.exec(socket)?.[1];
+      return vmid === undefined ? [] : [Number(vmid)];
+    }),
   );
 }
 
@@ -93,7 +98,15 @@ export function statusOf(
 
 /** The init's pid on the host: of the guest's processes the one that is 1 in its own namespace. */
 export function initOf(vmid: number): number {
-  return processesOfGuest(vmid).find(isInit) ?? 0;
+  const pid = unnoted(() => processesOfGuest(vmid).find(isInit));
+  if (pid === undefined) {
+    noteUnrepeatable(); // one that is about to end
+    return 0;
+  }
+  // It stays the init while it lives there, whatever else comes and goes.
+  readProcess(pid);
+  readText(`/proc/${pid}/cgroup`);
+  return pid;
 }
 
 /** The pids on the host of all that runs in a guest. */

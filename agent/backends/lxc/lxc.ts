@@ -1,4 +1,4 @@
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Features, LogLine, ProcessInfo } from "../../../shared/container.ts";
@@ -12,7 +12,6 @@ import type { Log } from "../../log.ts";
 import type { Paths } from "../../paths.ts";
 import { exists } from "../../state/files.ts";
 import type { LockFile } from "../../state/lock.ts";
-import { noteUnrepeatable } from "../../state/readings.ts";
 import type {
   Backend,
   Check,
@@ -363,11 +362,10 @@ export class LxcBackend implements Backend {
   }
 
   #live(guest: Guest, id: ContainerId, running: ReadonlySet<number>): Live {
-    noteUnrepeatable(); // its init is found among all that runs in it
-    const log = statSync(this.#consoleLog(id), { throwIfNoEntry: false });
+    const log = this.#consoleLog(id);
     return {
-      ...statusOf(guest, { running, hasRun: log !== undefined }),
-      hasLongLog: log !== undefined && isLong(log),
+      ...statusOf(guest, { running, hasRun: exists(log) }),
+      hasLongLog: isLong(log),
       annotations: { "io.nexcage.vmid": String(guest.vmid) },
       drift: (spec) => driftOf(spec, guest),
       kept: guest.mark === undefined ? undefined : keptOf(guest.mark, guest.config),
