@@ -27,7 +27,6 @@ static int run_sealed(const char *program, char **arguments) {
 #ifdef AGENT
 
 int main(int count, char **arguments) {
-  static const char *const folders[] = {"lib/nexcage", "../lib/nexcage"};
   char here[PATH_MAX], library[PATH_MAX + 32], program[PATH_MAX + 64];
   char *words[count + 3];
   ssize_t length = readlink("/proc/self/exe", here, sizeof here - 1);
@@ -36,9 +35,9 @@ int main(int count, char **arguments) {
     return 127;
   }
   here[length] = '\0';
-  *strrchr(here, '/') = '\0';
-  for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-    snprintf(library, sizeof library, "%s/%s", here, folders[i]);
+  for (int i = 0; i < 2 && strrchr(here, '/') != NULL; i++) {
+    *strrchr(here, '/') = '\0';
+    snprintf(library, sizeof library, "%s/lib/nexcage", here);
     snprintf(program, sizeof program, "%s/nexcage-oci", library);
     if (access(program, X_OK) == 0)
       break;

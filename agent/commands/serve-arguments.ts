@@ -12,8 +12,8 @@ export type Globals = {
 };
 
 export type ServeArguments = Globals & {
-  /** How far native/oci/serve.c has come with this session: it alone says `--unread FD` and `--lock FD:FLEET`. */
-  begun?: { unread: number; lock?: { fd: number; fleet: string } } | undefined;
+  /** How far native/oci/serve.c has come with this session: it alone says `--unread FD`, `--greeted`, `--lock FD:FLEET`. */
+  begun?: { unread: number; isGreeted: boolean; lock?: { fd: number; fleet: string } } | undefined;
 };
 
 /** The options of `serve --stdio …`; undefined for any other command line, also for one with a mistake in it. */
@@ -30,6 +30,7 @@ export function serveArguments(args: string[]): ServeArguments | undefined {
         "log-format": { type: "string" },
         "lock-timeout": { type: "string" },
         unread: { type: "string" },
+        greeted: { type: "boolean" },
         lock: { type: "string" },
       },
     });
@@ -49,12 +50,18 @@ export function serveArguments(args: string[]): ServeArguments | undefined {
 
 function begunBy({
   unread,
+  greeted = false,
   lock,
 }: {
   unread?: string | undefined;
+  greeted?: boolean | undefined;
   lock?: string | undefined;
 }): ServeArguments["begun"] {
   if (unread === undefined) return undefined;
   const [, fd, fleet] = /^(\d+):(.+)$/.exec(lock ?? "") ?? [];
-  return { unread: Number(unread), ...(fleet !== undefined && { lock: { fd: Number(fd), fleet } }) };
+  return {
+    unread: Number(unread),
+    isGreeted: greeted,
+    ...(fleet !== undefined && { lock: { fd: Number(fd), fleet } }),
+  };
 }

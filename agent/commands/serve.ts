@@ -2,11 +2,12 @@ import { dirname } from "node:path";
 import { NexcageError } from "../../shared/errors.ts";
 import { loadConfig } from "../config.ts";
 import type { Paths } from "../paths.ts";
+import type { LastLook } from "../server/last-look.ts";
 import { adoptLock } from "../state/lock.ts";
 import { noteReadings } from "../state/readings.ts";
 import { command } from "./command.ts";
 import { composeOptions, interrupted } from "./open.ts";
-import type { ServeArguments } from "./serve-arguments.ts";
+import type { Globals, ServeArguments } from "./serve-arguments.ts";
 
 export const serve = command({
   command: "serve",
@@ -36,9 +37,16 @@ export async function serveStdio({ begun, ...globals }: ServeArguments): Promise
       return await composeRuntime(options, { signal });
     },
     signal,
-    begun: begun && { unread: begun.unread, locks: locksOf(begun, options.paths) },
-    keepLook: (look) => keepLastLook(look, { ...options, library: dirname(options.script) }),
+    begun: begun && { ...begun, locks: locksOf(begun, options.paths) },
+    // Whoever says more may be answered otherwise.
+    ...(isPlain(globals) && {
+      keepLook: (look: LastLook) => keepLastLook(look, { ...options, library: dirname(options.script) }),
+    }),
   });
+}
+
+function isPlain({ root: _root, ...others }: Globals): boolean {
+  return Object.values(others).every((value) => value === undefined);
 }
 
 function locksOf(

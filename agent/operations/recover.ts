@@ -3,6 +3,7 @@ import type { ContainerId } from "../../shared/ids.ts";
 import { requireBackend } from "../backends/router.ts";
 import type { CutOff } from "../state/journal.ts";
 import type { Ending, Intent } from "../state/journal-file.ts";
+import { noteUnrepeatable } from "../state/readings.ts";
 import type { Parts } from "./parts.ts";
 import { removeAll } from "./remove-all.ts";
 import { endLive, startAgain } from "./running.ts";
@@ -15,7 +16,9 @@ type Waiting = { signal: AbortSignal };
  */
 export async function recoverAll(parts: Parts, { signal }: Waiting): Promise<void> {
   const { journal, lockFile, paths, log } = parts;
-  for (const { id, operationId } of journal.unfinished()) {
+  const unfinished = journal.unfinished();
+  if (unfinished.length > 0) noteUnrepeatable(); // what cannot be settled now is tried again
+  for (const { id, operationId } of unfinished) {
     await using lock = await lockFile(paths.containerLock(id), { wait: false, signal });
     if (lock === undefined) continue; // an agent is at work on it; this operation may be its own
     // Somebody may have settled it meanwhile.

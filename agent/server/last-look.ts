@@ -1,4 +1,4 @@
-import { renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { lstatSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import type { Hello, Observed } from "../../shared/container.ts";
 import { hasCode } from "../../shared/errors.ts";
 import { limits, protocolVersion } from "../../shared/protocol.ts";
@@ -20,12 +20,12 @@ export type LastLook = { hello: Hello; containers: Observed[]; readings: Reading
 
 type Entry = { kind: string; subject: string; payload: string | undefined };
 
-/** The folders that are elsewhere than `paths.run` says, as native/oci/door.c knows them. */
+/** With one of these folders are elsewhere than native/oci/serve.c looks for them. */
 const moving = ["NEXCAGE_LIB_DIR", "NEXCAGE_LOG_DIR", "NEXCAGE_LOCK_DIR"];
 
 /**
  * Keeps it, where it may be found again. That it cannot be kept is no failure: Node answers the next time too.
- * @param options.library the folder of this program, whose answers they are
+ * @param options.library the folder of this program
  */
 export function keepLastLook(
   look: LastLook,
@@ -33,30 +33,31 @@ export function keepLastLook(
 ): void {
   const { paths, library, environment } = options;
   if (moving.some((name) => environment[name] !== undefined)) return;
-  const text = lastLookText(look, { library });
+  const { run, lib, lock } = paths;
+  const text = lastLookText(look, { agent: [library, run, lib, lock].join(":") });
   if (Buffer.byteLength(text) > limits.frameBytes) return;
   const draft = `${paths.lastLook}.new`;
   try {
     writeFileSync(draft, text, { mode: 0o600, flag: "wx" });
     renameSync(draft, paths.lastLook);
   } catch (error) {
-    if (!hasCode(error, "EEXIST") || isLeft(draft)) rmSync(draft, { force: true, recursive: true });
+    if (!hasCode(error, "EEXIST") || isLeft(draft)) rmSync(draft, { force: true });
   }
 }
 
 /** Whether who wrote it is gone; another agent that looks just now keeps the same. */
 function isLeft(draft: string): boolean {
-  const { mtimeMs = 0 } = statSync(draft, { throwIfNoEntry: false }) ?? {};
+  const { mtimeMs = 0 } = lstatSync(draft, { throwIfNoEntry: false }) ?? {};
   return Date.now() - mtimeMs > draftMs;
 }
 
-/** Pure. */
+/** Pure. @param options.agent which one's answers they are: where it is, and its folders */
 export function lastLookText(
   { hello, containers, readings }: LastLook,
-  { library }: { library: string },
+  { agent }: { agent: string },
 ): string {
   const entries: Entry[] = [
-    { kind: "library", subject: library, payload: undefined },
+    { kind: "agent", subject: agent, payload: undefined },
     { kind: "system", subject: hello.hostname, payload: hello.kernel },
     ...readings.map(({ kind, subject, result }) => ({ kind, subject, payload: result })),
     { kind: "hello", subject: protocolVersion, payload: JSON.stringify(hello) },

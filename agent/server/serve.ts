@@ -1,6 +1,8 @@
 import { closeSync, readFileSync } from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Observed } from "../../shared/container.ts";
 import type { Runtime } from "../runtime.ts";
-import { takeReadings } from "../state/readings.ts";
+import { isNoting, noteUnrepeatable, takeReadings } from "../state/readings.ts";
 import type { LastLook } from "./last-look.ts";
 import { serveSession } from "./session.ts";
 
@@ -12,7 +14,7 @@ export async function serve(options: {
   openRuntime: () => Promise<Runtime>;
   signal: AbortSignal;
   /** What native/oci/serve.c has begun: `unread` is a descriptor of what it has read of stdin, and not answered. */
-  begun?: { unread: number; locks: ReadonlyMap<string, AsyncDisposable> } | undefined;
+  begun?: { unread: number; isGreeted: boolean; locks: ReadonlyMap<string, AsyncDisposable> } | undefined;
   /** Told what was answered first, where it was made of nothing but what was noted (agent/state/readings.ts). */
   keepLook?: ((look: LastLook) => void) | undefined;
 }): Promise<void> {
@@ -23,6 +25,18 @@ export async function serve(options: {
     input.unshift(readFileSync(begun.unread));
     closeSync(begun.unread);
   }
+  let keeping: Promise<void> | undefined;
+  const keep = async (containers: Observed[]): Promise<void> => {
+    await nextTurn(); // the answer comes first
+    if (!isNoting()) return;
+    try {
+      const hello = runtime.hello();
+      const readings = takeReadings();
+      if (readings !== undefined) keepLook?.({ hello, containers, readings });
+    } catch {
+      noteUnrepeatable(); // what was answered is right all the same
+    }
+  };
   await serveSession({
     input,
     output: process.stdout,
@@ -30,9 +44,8 @@ export async function serve(options: {
     signal,
     begun,
     onListed(containers) {
-      const hello = runtime.hello();
-      const readings = takeReadings();
-      if (readings !== undefined) keepLook?.({ hello, containers, readings });
+      keeping ??= keep(containers);
     },
   });
+  await keeping;
 }

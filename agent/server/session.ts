@@ -18,8 +18,8 @@ export type SessionOptions = {
   signal: AbortSignal;
   /** How long the other end may say nothing, in ms. */
   silenceMs?: number;
-  /** A session that others have begun: the other end is greeted, and these fleets' locks are held for it. */
-  begun?: { locks: ReadonlyMap<string, AsyncDisposable> } | undefined;
+  /** Of one that others have begun: whether its hello is answered, and which fleets' locks are held for it. */
+  begun?: { isGreeted: boolean; locks: ReadonlyMap<string, AsyncDisposable> } | undefined;
   /** Told what it has answered to `container/list`. */
   onListed?: ((containers: Observed[]) => void) | undefined;
 };
@@ -54,7 +54,7 @@ export async function serveSession(options: SessionOptions): Promise<void> {
     await connection.sendNotification(notification, params);
 
   await using handlers: Handlers & AsyncDisposable = sessionHandlers(runtime, begun?.locks);
-  let greeted = begun !== undefined;
+  let greeted = begun?.isGreeted ?? false;
 
   async function answer(method: string, params: unknown, token: CancellationToken): Promise<unknown> {
     if (!isMethod(method))

@@ -16,7 +16,7 @@ import { dirname } from "node:path";
 import { promisify } from "node:util";
 import type { z } from "zod";
 import { hasCode, NexcageError } from "../../shared/errors.ts";
-import { noteReading } from "./readings.ts";
+import { noteReading, noteUnrepeatable } from "./readings.ts";
 
 /*
  * Small files are read and written synchronously: they are in the page cache, or the kernel's own. A read takes
@@ -46,6 +46,7 @@ export function readUnnoted(path: string): string | undefined {
 /** The names in a folder, sorted; none where it is missing. */
 export function readNames(folder: string): string[] {
   const names = namesIn(folder).sort();
+  if (names.some((name) => name.includes("\n"))) noteUnrepeatable();
   noteReading("names", folder, names.map((name) => `${name}\n`).join(""));
   return names;
 }

@@ -20,6 +20,11 @@ export function noteReadings(): void {
   noted = new Map();
 }
 
+/** Whether all that was read since can be read again. */
+export function isNoting(): boolean {
+  return noted !== undefined;
+}
+
 /** Ends it. Undefined where what was read cannot be read again alike, or nobody has noted. */
 export function takeReadings(): Reading[] | undefined {
   const taken = noted;

@@ -162,8 +162,8 @@ static bool has_container(const struct call_line *call) {
 enum door door_of(const struct call_line *call) {
   const struct line *line = &call->line;
   /* `--name ID` is the command line of 0.7, and keeps what it means there: no OCI client has it. */
-  if (line->command == NULL || strcmp(line->word, "serve") == 0 || line->unknown != NULL || is_given(line, "help") || is_given(line, "output") ||
-      is_given(line, "name"))
+  if (line->command == NULL || line->unknown != NULL || is_given(line, "help") || is_given(line, "output") ||
+      is_given(line, "name") || strcmp(line->word, "serve") == 0)
     return TYPESCRIPT;
   if (strcmp(line->word, "spec") == 0 || is_given(line, "regex") || (strcmp(line->word, "state") == 0 && is_given(line, "all")))
     return HERE;

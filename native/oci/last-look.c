@@ -18,25 +18,25 @@ static bool is_nothing(int error) {
   return error == ENOENT || error == ENOTDIR || error == ESRCH;
 }
 
-static bool is(const struct reading *entry, const char *text) {
-  return entry->length == (ssize_t)strlen(text) && memcmp(entry->payload, text, entry->length) == 0;
+static bool is(const struct reading *reading, const char *text) {
+  return reading->length == (ssize_t)strlen(text) && memcmp(reading->payload, text, reading->length) == 0;
 }
 
-static bool reads_text(const struct reading *entry) {
+static bool reads_text(const struct reading *reading) {
   char chunk[16 * 1024];
   ssize_t at = 0, count;
-  int fd = open(entry->subject, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  int fd = open(reading->subject, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (fd < 0)
-    return entry->length < 0 && is_nothing(errno);
-  bool is_same = entry->length >= 0;
+    return reading->length < 0 && is_nothing(errno);
+  bool is_same = reading->length >= 0;
   while ((count = read(fd, chunk, sizeof chunk)) > 0 && is_same) {
-    is_same = count <= entry->length - at && memcmp(chunk, entry->payload + at, count) == 0;
+    is_same = count <= reading->length - at && memcmp(chunk, reading->payload + at, count) == 0;
     at += count;
   }
   if (count < 0)
-    is_same = entry->length < 0 && is_nothing(errno);
+    is_same = reading->length < 0 && is_nothing(errno);
   else if (is_same)
-    is_same = at == entry->length;
+    is_same = at == reading->length;
   close(fd);
   return is_same;
 }
@@ -66,7 +66,8 @@ static int by_word(const void *a, const void *b) {
 /* Whether they are, sorted and each once, the lines of the reading's payload. Frees them. */
 static bool is_list(const struct reading *reading, struct list *list, bool is_whole) {
   ssize_t at = 0;
-  qsort(list->words, list->count, sizeof *list->words, by_word);
+  if (list->count > 0)
+    qsort(list->words, list->count, sizeof *list->words, by_word);
   for (size_t i = 0; i < list->count; i++) {
     const char *word = list->words[i];
     ssize_t length = strlen(word);
@@ -128,21 +129,21 @@ static bool reads_room(const struct reading *reading) {
   return ((long long)file.st_blocks * 512 <= bytes) == (reading->length == 0);
 }
 
-static bool reads_path(const struct reading *entry) {
-  return (access(entry->subject, F_OK) == 0) == (entry->length == 0);
+static bool reads_path(const struct reading *reading) {
+  return (access(reading->subject, F_OK) == 0) == (reading->length == 0);
 }
 
 /* As agent/state/process.ts has it. */
-static bool reads_process(const struct reading *entry) {
+static bool reads_process(const struct reading *reading) {
   char path[64], text[1024], now[256];
-  snprintf(path, sizeof path, "/proc/%.20s/stat", entry->subject);
+  snprintf(path, sizeof path, "/proc/%.20s/stat", reading->subject);
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
   int error = errno;
   if (fd >= 0)
     close(fd);
   if (length < 0)
-    return entry->length < 0 && is_nothing(error);
+    return reading->length < 0 && is_nothing(error);
   text[length] = '\0';
   char *name = strchr(text, '('), *end = strrchr(text, ')'), state;
   int parent;
@@ -151,52 +152,52 @@ static bool reads_process(const struct reading *entry) {
     return false;
   snprintf(now, sizeof now, "%s %d %llu %.*s", state == 'Z' || state == 'X' ? "ended" : "alive", parent, start,
            (int)(end - name - 1), name + 1);
-  return is(entry, now);
+  return is(reading, now);
 }
 
-static bool reads_system(const struct reading *entry) {
+static bool reads_system(const struct reading *reading) {
   struct utsname system;
-  return uname(&system) == 0 && strcmp(system.nodename, entry->subject) == 0 && is(entry, system.release);
+  return uname(&system) == 0 && strcmp(system.nodename, reading->subject) == 0 && is(reading, system.release);
 }
 
-static bool is_answer(const struct reading *entry) {
-  return entry->length >= 0;
+static bool is_answer(const struct reading *reading) {
+  return reading->length >= 0;
 }
 
 static const struct {
   const char *kind;
-  bool (*holds)(const struct reading *entry);
+  bool (*holds)(const struct reading *reading);
 } kinds[] = {
     {"text", reads_text},     {"names", reads_names}, {"path", reads_path}, {"process", reads_process},
     {"lines", reads_lines},   {"room", reads_room},   {"system", reads_system}, {"hello", is_answer},
     {"list", is_answer},
 };
 
-static bool holds(const struct reading *entry, const char *library) {
-  if (strcmp(entry->kind, "library") == 0)
-    return strcmp(entry->subject, library) == 0;
+static bool holds(const struct reading *reading, const char *agent) {
+  if (strcmp(reading->kind, "agent") == 0)
+    return strcmp(reading->subject, agent) == 0;
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-    if (strcmp(entry->kind, kinds[i].kind) == 0)
-      return kinds[i].holds(entry);
+    if (strcmp(reading->kind, kinds[i].kind) == 0)
+      return kinds[i].holds(reading);
   return false;
 }
 
-bool still_holds(const struct last_look *look, const char *library) {
+bool still_holds(const struct last_look *look, const char *agent) {
   for (size_t i = 0; i < look->count; i++)
-    if (!holds(&look->entries[i], library))
+    if (!holds(&look->readings[i], agent))
       return false;
   return true;
 }
 
 const struct reading *find_reading(const struct last_look *look, const char *kind) {
   for (size_t i = 0; i < look->count; i++)
-    if (strcmp(look->entries[i].kind, kind) == 0)
-      return &look->entries[i];
+    if (strcmp(look->readings[i].kind, kind) == 0)
+      return &look->readings[i];
   return NULL;
 }
 
-/* Takes the entry at `at`, `KIND LENGTH SUBJECT\nPAYLOAD\n`, apart; where the next one begins, or NULL. */
-static char *take_reading(char *at, char *end, struct reading *entry) {
+/* Takes the reading at `at`, `KIND LENGTH SUBJECT\nPAYLOAD\n`, apart; where the next one begins, or NULL. */
+static char *take_reading(char *at, char *end, struct reading *reading) {
   char *line_end = memchr(at, '\n', end - at), *length, *subject;
   if (line_end == NULL)
     return NULL;
@@ -207,9 +208,11 @@ static char *take_reading(char *at, char *end, struct reading *entry) {
     return NULL;
   *length++ = '\0';
   *subject++ = '\0';
-  *entry = (struct reading){at, subject, line_end + 1, strtol(length, NULL, 10)};
-  char *payload_end = line_end + 1 + (entry->length > 0 ? entry->length : 0);
-  if (entry->length > end - line_end - 2 || *payload_end != '\n')
+  *reading = (struct reading){at, subject, line_end + 1, strtol(length, NULL, 10)};
+  if (end == reading->payload || reading->length >= end - reading->payload)
+    return NULL;
+  char *payload_end = line_end + 1 + (reading->length > 0 ? reading->length : 0);
+  if (*payload_end != '\n')
     return NULL;
   *payload_end = '\0';
   return payload_end + 1;
@@ -221,15 +224,15 @@ static bool take_apart(char *text, size_t length, struct last_look *look) {
   for (char *at = text, *end = text + length; at < end;) {
     if (look->count == room) {
       room = room == 0 ? 256 : 2 * room;
-      look->entries = reallocarray(look->entries, room, sizeof *look->entries);
-      if (look->entries == NULL)
+      look->readings = reallocarray(look->readings, room, sizeof *look->readings);
+      if (look->readings == NULL)
         return false;
     }
-    at = take_reading(at, end, &look->entries[look->count++]);
+    at = take_reading(at, end, &look->readings[look->count++]);
     if (at == NULL)
       return false;
   }
-  return find_reading(look, "library") != NULL && find_reading(look, "system") != NULL && find_reading(look, "hello") != NULL &&
+  return find_reading(look, "agent") != NULL && find_reading(look, "system") != NULL && find_reading(look, "hello") != NULL &&
          find_reading(look, "list") != NULL;
 }
 

@@ -13,14 +13,14 @@ struct reading {
 };
 
 struct last_look {
-  struct reading *entries;
+  struct reading *readings;
   size_t count;
 };
 
 /* Reads the file; false where there is none that can be trusted. */
 bool read_last_look(const char *path, struct last_look *look);
-/* Reads again all that was read then, for the agent in the folder `library`; false where anything is otherwise. */
-bool still_holds(const struct last_look *look, const char *library);
+/* Reads again all that was read then; false where anything is otherwise, or another agent has read it. */
+bool still_holds(const struct last_look *look, const char *agent);
 /* What was answered, by its kind. */
 const struct reading *find_reading(const struct last_look *look, const char *kind);
 

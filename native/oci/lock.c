@@ -69,20 +69,24 @@ static int take(struct lock *lock, double seconds, struct failure *failure) {
   }
 }
 
-static void set_path(struct lock *lock, const struct call_line *call, const char *name, char *folder, size_t size) {
+void find_lock_folder(const struct call_line *call, char folder[PATH_MAX]) {
   const char *named = getenv("NEXCAGE_LOCK_DIR");
   if (named != NULL && named[0] != '\0')
-    snprintf(folder, size, "%s", named);
+    snprintf(folder, PATH_MAX, "%s", named);
   else if (strcmp(call->run, "/run/nexcage") == 0)
-    snprintf(folder, size, "/run/lock/nexcage");
+    snprintf(folder, PATH_MAX, "/run/lock/nexcage");
   else
-    snprintf(folder, size, "%.4000s/.lock", call->run);
+    snprintf(folder, PATH_MAX, "%.4000s/.lock", call->run);
+}
+
+static void set_path(struct lock *lock, const struct call_line *call, const char *name, char folder[PATH_MAX]) {
+  find_lock_folder(call, folder);
   snprintf(lock->path, sizeof lock->path, "%s/%.150s", folder, name);
 }
 
 int take_lock(struct lock *lock, const struct call_line *call, const char *name, double seconds, struct failure *failure) {
   char folder[PATH_MAX];
-  set_path(lock, call, name, folder, sizeof folder);
+  set_path(lock, call, name, folder);
   return make_folder(folder, failure) < 0 ? failure->result : take(lock, seconds, failure);
 }
 
@@ -119,7 +123,7 @@ void forget_lock(const struct call_line *call, const char *id) {
   char folder[PATH_MAX], name[160];
   struct failure ignored = {0};
   name_container(id, name);
-  set_path(&container, call, name, folder, sizeof folder);
+  set_path(&container, call, name, folder);
   bool is_own = require_own(folder, &ignored) == 0;
   container.fd = is_own ? open(container.path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK) : -1;
   unlock_container();

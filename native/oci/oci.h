@@ -62,6 +62,7 @@ struct lock {
   int fd; /* -1 while it is not held */
   char path[PATH_MAX + 160];
 };
+void find_lock_folder(const struct call_line *call, char folder[PATH_MAX]);
 /* Waits so long at most for who holds it. */
 int take_lock(struct lock *lock, const struct call_line *call, const char *name, double seconds, struct failure *failure);
 void give_back(struct lock *lock);

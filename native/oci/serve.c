@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@ static size_t unread_length;
 
 struct session {
   const struct call_line *call;
-  const char *library;
+  char agent[4 * PATH_MAX]; /* whose answers they are */
   struct last_look look;
   bool is_greeted;
   char fleet[64]; /* whose lock is held */
@@ -53,9 +54,31 @@ static bool is_plain_serve(const struct line *line) {
   return true;
 }
 
+/* The lock that is held, for who interrupts. */
+static const char *volatile held;
+
+/* As the rest of the agent ends. */
+static void interrupt(int signal) {
+  (void)signal;
+  if (held != NULL)
+    unlink(held);
+  _exit(0);
+}
+
+static void await_signals(void) {
+  static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+    sigaction(signals[i], &(struct sigaction){.sa_handler = interrupt}, NULL);
+}
+
+static void unlock(struct session *session) {
+  held = NULL;
+  give_back(&session->lock);
+}
+
 /* Nobody is there any more to whom more could be said. */
 static void __attribute__((noreturn)) end_session(struct session *session) {
-  give_back(&session->lock);
+  unlock(session);
   _exit(0);
 }
 
@@ -75,15 +98,13 @@ static void say(struct session *session, const char *text, size_t length) {
 
 /* One write, because the sshd between the ends wakes for each. */
 static bool say_result(struct session *session, const char *id, const char *result) {
-  char *message, *frame;
-  int length = asprintf(&message, "{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":%s}", id, result);
-  if (length < 0)
+  static const char start[] = "{\"jsonrpc\":\"2.0\",\"id\":", middle[] = ",\"result\":";
+  char *frame;
+  size_t length = sizeof start - 1 + strlen(id) + sizeof middle - 1 + strlen(result) + 1;
+  int count = asprintf(&frame, "Content-Length: %zu\r\n\r\n%s%s%s%s}", length, start, id, middle, result);
+  if (count < 0)
     return false;
-  length = asprintf(&frame, "Content-Length: %d\r\n\r\n%s", length, message);
-  if (length < 0)
-    return false;
-  say(session, frame, length);
-  free(message);
+  say(session, frame, count);
   free(frame);
   return true;
 }
@@ -97,16 +118,20 @@ static const char *text_in(yajl_val object, const char *name) {
   return value == NULL ? "" : YAJL_GET_STRING(value);
 }
 
+static bool has_text(yajl_val object, const char *name) {
+  return value_in(object, name, yajl_t_string) != NULL;
+}
+
 static bool answer_hello(struct session *session, const char *id, yajl_val params) {
   const struct reading *hello = find_reading(&session->look, "hello");
-  if (strcmp(text_in(params, "protocol"), hello->subject) != 0)
+  if (strcmp(text_in(params, "protocol"), hello->subject) != 0 || !has_text(params, "controllerVersion"))
     return false;
   session->is_greeted = true;
   return say_result(session, id, hello->payload);
 }
 
 static bool answer_list(struct session *session, const char *id, yajl_val params) {
-  return YAJL_GET_OBJECT(params)->len == 0 && still_holds(&session->look, session->library) &&
+  return YAJL_GET_OBJECT(params)->len == 0 && still_holds(&session->look, session->agent) &&
          say_result(session, id, find_reading(&session->look, "list")->payload);
 }
 
@@ -117,14 +142,22 @@ static bool is_plain_name(const char *fleet) {
   return length > 0 && length < 64 && isalnum((unsigned char)fleet[0]) && strspn(fleet, letters) == length;
 }
 
-/* The holder, for who finds it held: LockHolder of shared/container.ts. */
+/* As LockHolder of shared/container.ts. */
+static bool is_holder(yajl_val holder) {
+  yajl_val pid = value_in(holder, "pid", yajl_t_number);
+  const char *since = text_in(holder, "since");
+  return has_text(holder, "user") && has_text(holder, "host") && has_text(holder, "command") && pid != NULL &&
+         YAJL_IS_INTEGER(pid) && strlen(since) == sizeof "2026-01-01T00:00:00.000Z" - 1 && since[10] == 'T' && since[23] == 'Z';
+}
+
+/* For who finds it held. */
 static bool write_holder(const struct lock *lock, yajl_val holder) {
   static const char *const names[] = {"user", "host", "since", "command"};
   const unsigned char *text = NULL;
   size_t length = 0;
   yajl_val pid = value_in(holder, "pid", yajl_t_number);
   yajl_gen json = yajl_gen_alloc(NULL);
-  if (json == NULL || pid == NULL)
+  if (json == NULL)
     return false;
   yajl_gen_map_open(json);
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -147,13 +180,16 @@ static bool answer_lock(struct session *session, const char *id, yajl_val params
   char name[80];
   const char *fleet = text_in(params, "fleet");
   yajl_val holder = value_in(params, "holder", yajl_t_object);
-  if (session->lock.fd >= 0 || !is_plain_name(fleet) || holder == NULL)
+  if (holder == NULL)
+    return false;
+  if (session->lock.fd >= 0 || !is_plain_name(fleet) || !is_holder(holder))
     return false;
   snprintf(name, sizeof name, "fleet-%s", fleet);
   if (take_lock(&session->lock, session->call, name, 0, &ignored) < 0)
     return false;
+  held = session->lock.path;
   if (!write_holder(&session->lock, holder)) {
-    give_back(&session->lock);
+    unlock(session);
     return false;
   }
   snprintf(session->fleet, sizeof session->fleet, "%s", fleet);
@@ -163,7 +199,7 @@ static bool answer_lock(struct session *session, const char *id, yajl_val params
 static bool answer_unlock(struct session *session, const char *id, yajl_val params) {
   if (session->lock.fd < 0 || strcmp(text_in(params, "fleet"), session->fleet) != 0)
     return false;
-  give_back(&session->lock);
+  unlock(session);
   return say_result(session, id, "{}");
 }
 
@@ -180,7 +216,7 @@ static const struct {
 static bool answer_request(struct session *session, yajl_val request) {
   const char *method = text_in(request, "method");
   yajl_val id = value_in(request, "id", yajl_t_number), params = value_in(request, "params", yajl_t_object);
-  if (strcmp(method, "heartbeat") == 0)
+  if (strcmp(method, "heartbeat") == 0 && value_in(request, "id", yajl_t_any) == NULL)
     return true;
   if (id == NULL || !YAJL_IS_INTEGER(id) || params == NULL || (!session->is_greeted && strcmp(method, "hello") != 0))
     return false;
@@ -193,7 +229,12 @@ static bool answer_request(struct session *session, yajl_val request) {
 /* False where the rest of the agent has to answer it. */
 static bool answer(struct session *session, const char *body, size_t length) {
   char reason[128], *text = strndup(body, length);
-  yajl_val request = text == NULL ? NULL : yajl_tree_parse(text, reason, sizeof reason);
+  yajl_val request = NULL;
+  /* yajl takes comments for JSON, and C the first NUL for a text's end. */
+  bool is_plain = text != NULL && strlen(text) == length && strstr(text, "\\u0000") == NULL && strstr(text, "/*") == NULL &&
+                  strstr(text, "//") == NULL;
+  if (is_plain)
+    request = yajl_tree_parse(text, reason, sizeof reason);
   bool is_answered = request != NULL && answer_request(session, request);
   yajl_tree_free(request);
   free(text);
@@ -245,22 +286,26 @@ static void read_more(struct session *session) {
     unread_length += count;
 }
 
-/* The same command line, with the descriptors of what is not answered and of the lock that is held. */
-static char **go_on(const struct session *session, char **arguments) {
-  static char bytes[16], lock[96];
-  size_t count = 0;
-  while (arguments[count] != NULL)
-    count++;
-  char **words = calloc(count + 5, sizeof *words);
+/* The same command line in the words of agent/commands/serve-arguments.ts, with how far the session has come and the
+   descriptors of what is not answered and of the lock that is held. */
+static char **go_on(const struct session *session) {
+  static char bytes[16], lock[96], *words[10] = {"serve", "--stdio"};
+  size_t count = 2;
+  const char *root = value_of(&session->call->line, "root");
   int fd = memfd_create("unread", 0);
-  if (words == NULL || fd < 0 || write(fd, unread, unread_length) != (ssize_t)unread_length || lseek(fd, 0, SEEK_SET) < 0) {
+  if (fd < 0 || write(fd, unread, unread_length) != (ssize_t)unread_length || lseek(fd, 0, SEEK_SET) < 0) {
     fprintf(stderr, "nexcage-agent: cannot go on with a session: %s\n", strerror(errno));
     _exit(1);
   }
-  memcpy(words, arguments, count * sizeof *words);
+  if (root != NULL) {
+    words[count++] = "--root";
+    words[count++] = (char *)root;
+  }
   snprintf(bytes, sizeof bytes, "%d", fd);
   words[count++] = "--unread";
   words[count++] = bytes;
+  if (session->is_greeted)
+    words[count++] = "--greeted";
   if (session->lock.fd >= 0) {
     fcntl(session->lock.fd, F_SETFD, 0);
     snprintf(lock, sizeof lock, "%d:%s", session->lock.fd, session->fleet);
@@ -270,16 +315,25 @@ static char **go_on(const struct session *session, char **arguments) {
   return words;
 }
 
+/* As agent/server/last-look.ts has it. */
+static void name_agent(struct session *session, const char *library) {
+  char locks[PATH_MAX];
+  find_lock_folder(session->call, locks);
+  snprintf(session->agent, sizeof session->agent, "%s:%s:%s:%s", library, session->call->run, session->call->lib, locks);
+}
+
 char **serve_last_look(const struct call_line *call, const char *library, char **arguments) {
   static struct session session;
   char path[PATH_MAX + 32];
-  session = (struct session){.call = call, .library = library, .lock = {.fd = -1}};
+  session = (struct session){.call = call, .lock = {.fd = -1}};
+  name_agent(&session, library);
   snprintf(path, sizeof path, "%s/.last-look", call->run);
   if (!is_plain_serve(&call->line) || is_moved() || !read_last_look(path, &session.look) ||
-      !still_holds(&session.look, library))
+      !still_holds(&session.look, session.agent))
     return arguments;
+  await_signals();
   say(&session, mark, sizeof mark - 1);
   while (answer_all(&session))
     read_more(&session);
-  return go_on(&session, arguments);
+  return go_on(&session);
 }

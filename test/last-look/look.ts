@@ -25,7 +25,7 @@ export async function look(host: TestHost, ...options: string[]): Promise<Look> 
   return { containers, by: stdout === "" ? "native" : "Node" };
 }
 
-/** What Node sees, which answers where there is any other option. */
+/** What Node sees, which answers where there is any other option, and keeps nothing then. */
 export const lookClosely = (host: TestHost): Promise<Look> => look(host, "--lock-timeout", "1s");
 
 /** Looks until nothing is left to heal or to wait for: then Node is not needed. */
@@ -43,7 +43,7 @@ export const find = (seen: Look, id: string): Observed | undefined =>
 
 /** What Node, the C library and the launcher read of a host for themselves: no answer comes from it. */
 const ofTheProgram =
-  /^\/(proc\/(self|sys|version|meminfo)|sys\/(devices|fs\/cgroup\/(?!freezer))|etc\/(ld|ssl)|run\/nexcage\/\.last-look)/;
+  /^\/(proc\/(self|sys|version|meminfo)|sys\/(devices|fs\/cgroup\/memory)|etc\/(ld|ssl)|run\/nexcage\/\.last-look)/;
 
 /** Why no look can be traced here, or undefined. */
 export const noTrace = existsSync("/usr/bin/strace") ? undefined : "needs the package strace";

@@ -56,7 +56,8 @@ const ofInit = /^\/proc\/\d+\/status$|^\/sys\/fs\/cgroup\/freezer\/lxc\/100\/ns/
 
 proxmoxTest("all that a look at a Proxmox node reads is kept with it", async (t) => {
   if (noTrace !== undefined) {
-    t.pass(noTrace);
+    t.log(noTrace);
+    t.pass();
     return;
   }
   t.timeout(120_000);

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { chmod, mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
@@ -38,7 +38,7 @@ function agentTest(title: string, body: (t: ExecutionContext, agent: Agent) => P
     test.skip(title, () => {});
     return;
   }
-  test(title, async (t) => {
+  test.serial(title, async (t) => {
     const folder = await mkdtemp(join(tmpdir(), "nexcage-last-look-"));
     const agent: Agent = {
       folder,
@@ -175,19 +175,16 @@ agentTest(
     // Another that tries all the while: it must not get it.
     const other = agent.open();
     await other.ask("hello", hello);
+    const refused = () => t.throwsAsync(other.ask("fleet/lock", locked), { message: /held by root@ws/ });
+    await refused();
     const tries = (async () => {
-      let refused = 0;
-      while (!isOver) {
-        await t.throwsAsync(other.ask("fleet/lock", locked), { message: /held by root@ws/ });
-        refused += 1;
-      }
-      return refused;
+      while (!isOver) await refused();
     })();
     t.deepEqual(await client.ask("image/missing", { digests: [] }), { digests: [] });
     t.is(agent.answering(client), "Node");
     t.deepEqual(await client.ask("fleet/lock", locked), {}, "its own");
     isOver = true;
-    t.true((await tries) > 3);
+    await tries;
     client.process.kill("SIGKILL");
     await client.close();
     t.deepEqual(await other.ask("fleet/lock", locked), {});
@@ -197,14 +194,35 @@ agentTest(
 
 agentTest("a fleet whose name is no file's is locked by Node", async (t, agent) => {
   await look(agent);
-  const client = agent.open();
-  await client.ask("hello", hello);
-  t.deepEqual(await client.ask("fleet/lock", { fleet: "../shop", holder }), {});
-  t.is(agent.answering(client), "Node");
-  await client.close();
+  for (const fleet of ["../shop", "shop\0x"]) {
+    const client = agent.open();
+    await client.ask("hello", hello);
+    t.deepEqual(await client.ask("fleet/lock", { fleet, holder }), {});
+    t.is(agent.answering(client), "Node");
+    await client.close();
+  }
 });
 
-const mistakes: { title: string; bytes: string }[] = [
+/** The body of a frame, in words of its own. */
+const framed = (body: string): string => `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+const list = '{"jsonrpc":"2.0","id":1,"method":"container/list","params":{}}';
+
+const mistakes: { title: string; bytes: string; isGreeted?: boolean }[] = [
+  { title: "a look before hello", bytes: request(1, "container/list"), isGreeted: false },
+  { title: "no frame before hello", bytes: "GET / HTTP/1.1\r\n\r\n", isGreeted: false },
+  {
+    title: "a first hello of an older minor",
+    bytes: request(1, "hello", { ...hello, protocol: "1.2" }) + request(2, "container/list"),
+    isGreeted: false,
+  },
+  { title: "a hello that says not who", bytes: request(1, "hello", { protocol: hello.protocol }) },
+  { title: "a frame with something behind its JSON", bytes: framed(`${list}\0xx`) },
+  { title: "a frame with a comment", bytes: framed(`/* look */${list}`) },
+  { title: "a heartbeat that wants an answer", bytes: request(1, "heartbeat") },
+  {
+    title: "a holder that is nobody",
+    bytes: request(1, "fleet/lock", { fleet: "shop", holder: { pid: 1 } }),
+  },
   { title: "what is no frame", bytes: "GET / HTTP/1.1\r\n\r\n" },
   { title: "a frame over the limit", bytes: `Content-Length: ${limits.frameBytes + 1}\r\n\r\n` },
   { title: "a header without an end", bytes: `Content-Length: ${"1".repeat(80)}` },
@@ -217,7 +235,7 @@ const mistakes: { title: string; bytes: string }[] = [
   { title: "a hello of another major", bytes: request(1, "hello", { ...hello, protocol: "2.0" }) },
   { title: "a hello of an older minor", bytes: request(1, "hello", { ...hello, protocol: "1.2" }) },
 ];
-for (const { title, bytes } of mistakes)
+for (const { title, bytes, isGreeted = true } of mistakes)
   agentTest(`${title} is told at both doors in the same words`, async (t, agent) => {
     await look(agent);
     const [quick, node] = await Promise.all(
@@ -227,7 +245,7 @@ for (const { title, bytes } of mistakes)
         client.process.stdout.on("data", (data: Buffer) => {
           said += data;
         });
-        await client.ask("hello", hello);
+        if (isGreeted) await client.ask("hello", hello);
         client.write(bytes);
         await new Promise((resolve) => setTimeout(resolve, 1_500));
         return { ...(await client.close()), said };
@@ -240,6 +258,56 @@ agentTest("the end of the session ends it, whoever answers", async (t, agent) =>
   await look(agent);
   const client = agent.open();
   t.deepEqual(await client.close(), { exitCode: 0, stderr: "" });
+});
+
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
+  agentTest(`${signal} ends a session with its lock, whoever answers`, async (t, agent) => {
+    await look(agent);
+    for (const door of ["quick", "node"] as const) {
+      const client = agent.open(door);
+      await client.ask("hello", hello);
+      await client.ask("fleet/lock", locked);
+      client.process.kill(signal);
+      t.deepEqual(await client.close(), { exitCode: 0, stderr: "" });
+      t.false(existsSync(join(agent.folder, ".lock/fleet-shop")), door);
+    }
+  });
+
+agentTest("however the command line is spelled, Node goes on with it", async (t, agent) => {
+  await look(agent);
+  const root = ["--root", agent.folder];
+  for (const words of [
+    [...root, "serve", "--stdio"],
+    ["serve", "--stdio=true", ...root],
+    ["serve", `--root=${agent.folder}`, "--stdio", "--"],
+  ]) {
+    const client = openClient(program, words);
+    await client.ask("hello", hello);
+    t.is(agent.answering(client), "native");
+    t.deepEqual(await client.ask("image/missing", { digests: [] }), { digests: [] }, words.join(" "));
+    t.is((await client.close()).exitCode, 0);
+  }
+});
+
+agentTest("what was seen under other options is not kept", async (t, agent) => {
+  await look(agent);
+  await rm(agent.lastLook);
+  await look(agent, "node");
+  t.false(existsSync(agent.lastLook));
+});
+
+agentTest("an agent in a package's layout finds its own last look", async (t, agent) => {
+  const installed = join(agent.folder, "usr/bin/nexcage-agent");
+  await mkdir(join(agent.folder, "usr/bin"), { recursive: true });
+  await copyFile(program, installed);
+  await symlink(join(dist, "lib"), join(agent.folder, "usr/lib"));
+  for (const by of ["Node", "native"] as const) {
+    const client = openClient(installed, ["serve", "--stdio", "--root", agent.folder]);
+    await client.ask("hello", hello);
+    await client.ask("container/list");
+    t.is(agent.answering(client), by);
+    await client.close();
+  }
 });
 
 agentTest("options that could change an answer go to Node", async (t, agent) => {
@@ -289,7 +357,11 @@ const files: { title: string; spoil: (file: string) => Promise<void> }[] = [
   },
   {
     title: "of an agent in another folder",
-    spoil: (file) => edit(file, (text) => text.replace(/^library -1 .*/, "library -1 /opt/other")),
+    spoil: (file) => edit(file, (text) => text.replace(/^agent -1 [^:]*/, "agent -1 /opt/other")),
+  },
+  {
+    title: "of an agent with other folders",
+    spoil: (file) => edit(file, (text) => text.replace(/^(agent -1 .*:).*/, "$1/run/other")),
   },
   {
     title: "of a host of another name",
