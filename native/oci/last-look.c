@@ -148,7 +148,8 @@ static bool reads_process(const struct reading *reading) {
   char *name = strchr(text, '('), *end = strrchr(text, ')'), state;
   int parent;
   unsigned long long start;
-  if (name == NULL || end == NULL || sscanf(end, ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &state, &parent, &start) != 3)
+  static const char fields[] = ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu";
+  if (name == NULL || end == NULL || sscanf(end, fields, &state, &parent, &start) != 3)
     return false;
   snprintf(now, sizeof now, "%s %d %llu %.*s", state == 'Z' || state == 'X' ? "ended" : "alive", parent, start,
            (int)(end - name - 1), name + 1);
@@ -168,9 +169,8 @@ static const struct {
   const char *kind;
   bool (*holds)(const struct reading *reading);
 } kinds[] = {
-    {"text", reads_text},     {"names", reads_names}, {"path", reads_path}, {"process", reads_process},
-    {"lines", reads_lines},   {"room", reads_room},   {"system", reads_system}, {"hello", is_answer},
-    {"list", is_answer},
+    {"text", reads_text},   {"names", reads_names},   {"path", reads_path}, {"process", reads_process}, {"lines", reads_lines},
+    {"room", reads_room},   {"system", reads_system}, {"hello", is_answer}, {"list", is_answer},
 };
 
 static bool holds(const struct reading *reading, const char *agent) {
