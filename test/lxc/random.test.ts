@@ -80,6 +80,7 @@ for (const seed of [1, 2, 3])
     t.is(exitCode, 0, `${stdout}${stderr}\n${JSON.stringify(first, undefined, 1)}`);
     await requireNothingToDo(t, bed);
     t.notRegex(await onHost(bed, "cat /etc/pve/lxc/*.conf"), /pve:pending/);
-    t.is((await bed.nexcage("fleet", "delete", "*", "--yes")).exitCode, 0);
+    const deleted = await bed.nexcage("fleet", "delete", "*", "--yes");
+    t.is(deleted.exitCode, 0, deleted.stdout + deleted.stderr);
     t.deepEqual(await traces(bed), { guests: [], volumes: [], loose: [] });
   });
