@@ -1,6 +1,6 @@
 import test from "ava";
 import { type OciHost, obedient, onOciHost, sleeping } from "../oci/oci-host.ts";
-import { find, type Look, look, lookClosely, noTrace, settle, traceLook } from "./look.ts";
+import { find, type HostChange, look, lookClosely, noTrace, settle, traceLook } from "./look.ts";
 
 /*
  * Whatever becomes of a container or of its host, who looks is told it: what was kept of the last look is of no use
@@ -23,13 +23,8 @@ function cutOff(operationId: string): string {
   return `mkdir -p /var/lib/nexcage/journal; echo '${line}' >/var/lib/nexcage/journal/dead.jsonl`;
 }
 
-const changes: {
-  title: string;
-  change: string;
-  sees: (seen: Look) => unknown;
-  /** Where each look starts Node, because what it sees is not to be read again. */
-  isUnsettled?: boolean;
-}[] = [
+/** `isUnsettled`: each look starts Node then, because what it sees is not to be read again. */
+const changes: (HostChange & { isUnsettled?: boolean })[] = [
   {
     title: "its process is killed",
     change: 'pkill -9 -P "$(pgrep -x nexcage-monitor)"; sleep 0.5',

@@ -9,6 +9,9 @@ import { type Client, hello, openClient } from "./client.ts";
 /** What a session was told that only looks, and which program has told it. */
 export type Look = { containers: Observed[]; by: "native" | "Node" };
 
+/** What somebody does on a host, in words of a shell, and what a look then sees. */
+export type HostChange = { title: string; change: string; sees: (seen: Look) => unknown };
+
 const agent = join(dist, "nexcage-agent");
 
 /** Over a real sshd. */

@@ -1,8 +1,8 @@
 import { proxmoxTest } from "../e2e/host-test.ts";
 import { guest, makeProxmox, onHost } from "../lxc/bed.ts";
-import { find, type Look, look, lookClosely, noTrace, settle, traceLook } from "./look.ts";
+import { find, type HostChange, look, lookClosely, noTrace, settle, traceLook } from "./look.ts";
 
-const changes: { title: string; change: string; sees: (seen: Look) => unknown }[] = [
+const changes: HostChange[] = [
   {
     title: "somebody has changed its configuration",
     change: "pct set 100 --memory 96",
